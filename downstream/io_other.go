@@ -1,0 +1,38 @@
+//go:build unix && !linux
+
+package downstream
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// transferIO is empty where the net package reads and writes.
+type transferIO struct{}
+
+// writePiece is what must be taken within WriteTimeout.
+const writePiece = 64 << 10
+
+func (c *Conn) prepare() {}
+
+func (c *Conn) Read(p []byte) (int, error) { return c.tcp.Read(p) }
+
+func (c *Conn) Write(p []byte) (int, error) {
+	n := 0
+	for {
+		if d := c.ln.options.WriteTimeout; d > 0 && !c.ownWrite.Load() {
+			if err := c.tcp.SetWriteDeadline(time.Now().Add(d)); err != nil {
+				return n, err
+			}
+		}
+		m, err := c.tcp.Write(p[n:min(n+writePiece, len(p))])
+		n += m
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.ln.stalled.Add(1)
+		}
+		if err != nil || n == len(p) {
+			return n, err
+		}
+	}
+}
