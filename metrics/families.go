@@ -1,0 +1,116 @@
+package metrics
+
+// family is what Prometheus is told of a metric.
+type family struct {
+	kind string // its TYPE; for a family of the library "" leaves the library's word
+	help string
+	name string // under which it is printed, if not its own
+}
+
+const (
+	counter   = "counter"
+	gaugeKind = "gauge"
+	histo     = "histogram"
+	omit      = "omit" // the library prints it, we do not
+)
+
+// families is everything that may be printed.
+var families = map[string]family{
+	"llm_proxy_requests_total":               {kind: counter, help: "Finished requests by method, endpoint, model, provider, status code and client key."},
+	"llm_proxy_request_duration_seconds":     {kind: histo, help: "Time from a request's arrival to the last byte of its answer."},
+	"llm_proxy_active_requests":              {kind: gaugeKind, help: "Requests being served."},
+	"llm_proxy_tokens_total":                 {kind: counter, help: "Tokens by type; cached are part of prompt, reasoning part of completion."},
+	"llm_proxy_provider_health":              {kind: gaugeKind, help: "Whether the provider is fit to be asked: 1 or 0."},
+	"llm_proxy_provider_latency_seconds":     {kind: histo, help: "Time from sending an attempt to the provider to the head of its answer."},
+	"llm_proxy_ttft_seconds":                 {kind: histo, help: "Time from a streamed request's arrival to the first event that carries content."},
+	"llm_proxy_tokens_per_second":            {kind: histo, help: "Completion tokens by the time from the first event to the last."},
+	"llm_proxy_overhead_seconds":             {kind: histo, help: "The gateway's own time on a request, by phase."},
+	"llm_proxy_retries_total":                {kind: counter, help: "Attempts that another one followed, by the provider that failed and the reason."},
+	"llm_proxy_upstream_cancelled_total":     {kind: counter, help: "Attempts given up because the client left, by the phase they were in."},
+	"llm_proxy_streams_truncated_total":      {kind: counter, help: "Streams that the provider ended before their end."},
+	"llm_proxy_bad_events_total":             {kind: counter, help: "Stream events of the provider that could not be understood."},
+	"llm_proxy_upstream_connections":         {kind: gaugeKind, help: "Connections to the provider by state."},
+	"llm_proxy_rate_limited_total":           {kind: counter, help: "Requests that the client key's rate limit refused."},
+	"llm_proxy_overload_rejected_total":      {kind: counter, help: "Requests refused because the gateway had no room or was draining."},
+	"llm_proxy_panics_total":                 {kind: counter, help: "Panics that were caught; each is a bug."},
+	"llm_proxy_config_version":               {kind: gaugeKind, help: "Version of the configuration that serves."},
+	"llm_proxy_config_reloads_total":         {kind: counter, help: "Reloads of the configuration by result."},
+	"llm_proxy_snapshot_errors_total":        {kind: counter, help: "Configurations that could not be kept on disk for the next start."},
+	"llm_proxy_usage_records_total":          {kind: counter, help: "Usage records by where their token counts come from."},
+	"llm_proxy_token_jobs_total":             {kind: counter, help: "Texts handed to the token counters by what became of them."},
+	"llm_proxy_token_queue_length":           {kind: gaugeKind, help: "Texts that wait for a token counter."},
+	"llm_proxy_client_connections":           {kind: gaugeKind, help: "Open connections of clients."},
+	"llm_proxy_metrics_series":               {kind: gaugeKind, help: "Time series of models, providers and client keys; bounded."},
+	"llm_proxy_metrics_series_dropped_total": {kind: counter, help: "Times that something was counted as other because there were too many time series."},
+	"llm_proxy_build_info":                   {kind: gaugeKind, help: "Version of the gateway and of the Go that built it; always 1."},
+
+	"go_cgo_calls_count":                  {kind: omit},
+	"go_cpu_count":                        {name: "go_cpus", help: "CPUs of the machine that this process may use."},
+	"go_gc_cpu_seconds_total":             {help: "CPU time spent by the garbage collector."},
+	"go_gc_duration_seconds":              {help: "Pauses of the garbage collector."},
+	"go_gc_forced_count":                  {kind: counter, name: "go_gc_forced_total", help: "Garbage collections that the program asked for."},
+	"go_gc_mark_assist_cpu_seconds_total": {help: "CPU time that goroutines spent helping the garbage collector."},
+	"go_gc_pauses_seconds":                {help: "Times that the garbage collector stopped the program."},
+	"go_gomaxprocs":                       {help: "Goroutines that may run at the same time."},
+	"go_goroutines":                       {help: "Goroutines that exist."},
+	"go_info":                             {help: "Version of Go; always 1."},
+	"go_info_ext":                         {kind: omit}, // GOROOT is a path of the machine that built it
+	"go_memlimit_bytes":                   {help: "Soft memory limit, GOMEMLIMIT."},
+	"go_memstats_alloc_bytes":             {help: "Bytes of live and not yet swept heap objects."},
+	"go_memstats_alloc_bytes_total":       {help: "Bytes allocated for heap objects."},
+	"go_memstats_buck_hash_sys_bytes":     {help: "Bytes of the profiler's hash tables."},
+	"go_memstats_frees_total":             {help: "Heap objects freed."},
+	"go_memstats_gc_cpu_fraction":         {help: "Share of the CPU that the garbage collector has taken since the start."},
+	"go_memstats_gc_sys_bytes":            {help: "Bytes of the garbage collector's metadata."},
+	"go_memstats_heap_alloc_bytes":        {help: "Bytes of live and not yet swept heap objects."},
+	"go_memstats_heap_idle_bytes":         {help: "Bytes of heap spans without an object."},
+	"go_memstats_heap_inuse_bytes":        {help: "Bytes of heap spans with an object."},
+	"go_memstats_heap_objects":            {help: "Live and not yet swept heap objects."},
+	"go_memstats_heap_released_bytes":     {help: "Bytes of heap given back to the operating system."},
+	"go_memstats_heap_sys_bytes":          {help: "Bytes of heap obtained from the operating system."},
+	"go_memstats_last_gc_time_seconds":    {help: "When the last garbage collection ended, in Unix time."},
+	"go_memstats_lookups_total":           {help: "Pointer look-ups of the runtime."},
+	"go_memstats_mallocs_total":           {help: "Heap objects allocated."},
+	"go_memstats_mcache_inuse_bytes":      {help: "Bytes of the allocator's per-thread caches in use."},
+	"go_memstats_mcache_sys_bytes":        {help: "Bytes of the allocator's per-thread caches."},
+	"go_memstats_mspan_inuse_bytes":       {help: "Bytes of the allocator's span structures in use."},
+	"go_memstats_mspan_sys_bytes":         {help: "Bytes of the allocator's span structures."},
+	"go_memstats_next_gc_bytes":           {help: "Heap size at which the next garbage collection ends."},
+	"go_memstats_other_sys_bytes":         {help: "Bytes of the runtime's other structures."},
+	"go_memstats_stack_inuse_bytes":       {help: "Bytes of stacks in use."},
+	"go_memstats_stack_sys_bytes":         {help: "Bytes of stacks obtained from the operating system."},
+	"go_memstats_sys_bytes":               {help: "Bytes of memory obtained from the operating system."},
+	"go_mutex_wait_seconds_total":         {help: "Time that goroutines waited for mutexes."},
+	"go_sched_latencies_seconds":          {help: "Time that goroutines were ready before they ran."},
+	"go_scavenge_cpu_seconds_total":       {help: "CPU time spent on giving memory back."},
+	"go_threads":                          {help: "Operating system threads made."},
+
+	"process_cpu_seconds_system_total":              {help: "CPU time in the kernel."},
+	"process_cpu_seconds_total":                     {help: "CPU time."},
+	"process_cpu_seconds_user_total":                {help: "CPU time outside the kernel."},
+	"process_io_read_bytes_total":                   {kind: counter, help: "Bytes read by system calls."},
+	"process_io_read_syscalls_total":                {kind: counter, help: "System calls that read."},
+	"process_io_storage_read_bytes_total":           {kind: counter, help: "Bytes read from disk."},
+	"process_io_storage_written_bytes_total":        {kind: counter, help: "Bytes written to disk."},
+	"process_io_write_syscalls_total":               {kind: counter, help: "System calls that write."},
+	"process_io_written_bytes_total":                {kind: counter, help: "Bytes written by system calls."},
+	"process_major_pagefaults_total":                {help: "Page faults that read the disk."},
+	"process_max_fds":                               {help: "File descriptors that may be open."},
+	"process_minor_pagefaults_total":                {help: "Page faults that did not read the disk."},
+	"process_num_threads":                           {help: "Threads."},
+	"process_open_fds":                              {help: "File descriptors that are open."},
+	"process_pressure_cpu_stalled_seconds_total":    {help: "Time that all of the control group waited for a CPU."},
+	"process_pressure_cpu_waiting_seconds_total":    {help: "Time that some of the control group waited for a CPU."},
+	"process_pressure_io_stalled_seconds_total":     {help: "Time that all of the control group waited for the disk."},
+	"process_pressure_io_waiting_seconds_total":     {help: "Time that some of the control group waited for the disk."},
+	"process_pressure_memory_stalled_seconds_total": {help: "Time that all of the control group waited for memory."},
+	"process_pressure_memory_waiting_seconds_total": {help: "Time that some of the control group waited for memory."},
+	"process_resident_memory_anon_bytes":            {help: "Resident memory that no file stands behind."},
+	"process_resident_memory_bytes":                 {help: "Resident memory."},
+	"process_resident_memory_file_bytes":            {help: "Resident memory of mapped files."},
+	"process_resident_memory_peak_bytes":            {help: "Most resident memory so far."},
+	"process_resident_memory_shared_bytes":          {help: "Resident memory shared with other processes."},
+	"process_start_time_seconds":                    {help: "When the process began, in Unix time."},
+	"process_virtual_memory_bytes":                  {help: "Virtual memory."},
+	"process_virtual_memory_peak_bytes":             {help: "Most virtual memory so far."},
+}

@@ -1,0 +1,166 @@
+package metrics
+
+import (
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// Key is what one finished request is counted under.
+type Key struct{ Method, Endpoint, Model, Provider, APIKey Label }
+
+// Requests counts the finished requests of one Key:
+// llm_proxy_requests_total, llm_proxy_request_duration_seconds and
+// llm_proxy_tokens_total.
+//
+// Look it up when the request ends and do not keep it: after Forget it may no
+// longer be shown, and a new look-up makes a new one.
+type Requests struct {
+	entry
+	registry *Registry
+	key      Key
+	duration Durations
+	statuses atomic.Pointer[[]statusCount] // replaced under registry.mu, usually one to three
+	tokens   atomic.Pointer[tokenCounts]   // nil until the first token
+}
+
+type statusCount struct {
+	status int // 0 is "other"
+	n      *Counter
+}
+
+// Requests returns the counts of k. It takes no lock and allocates nothing once
+// k has been counted.
+func (r *Registry) Requests(k Key) *Requests {
+	if q := r.requests.get(k); q != nil {
+		return q
+	}
+	return r.addRequests(k)
+}
+
+// addRequests is the slow path of Requests: a key's first request, or one for
+// which there is no room.
+func (r *Registry) addRequests(k Key) *Requests {
+	lines := requestBuckets.lines()
+	if q := r.newRequests(k, r.reserve(lines, 0)); q != nil {
+		return q
+	}
+	r.seriesDropped.Inc()
+	k.APIKey = Other
+	if q := r.requests.get(k); q != nil {
+		return q
+	}
+	if q := r.newRequests(k, r.reserve(lines, r.maxSeries/10)); q != nil {
+		return q
+	}
+	k = Key{Other, Other, Other, Other, Other}
+	if q := r.requests.get(k); q != nil {
+		return q
+	}
+	r.series.Add(lines) // this one always fits
+	return r.newRequests(k, true)
+}
+
+// newRequests registers k if its series are booked; another goroutine may have
+// been faster.
+func (r *Registry) newRequests(k Key, booked bool) *Requests {
+	if !booked {
+		return nil
+	}
+	q := &Requests{registry: r, key: k}
+	q.labels = r.labels.render("method", k.Method, "endpoint", k.Endpoint,
+		"model", k.Model, "provider", k.Provider, "api_key_name", k.APIKey)
+	q.duration.init(requestBuckets)
+	q.statuses.Store(new([]statusCount))
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old := r.requests.get(k); old != nil {
+		r.series.Add(-requestBuckets.lines())
+		return old
+	}
+	r.requests.addLocked(k, q)
+	return q
+}
+
+// Done counts one finished request. A status that is no HTTP status counts as
+// "other".
+func (q *Requests) Done(status int, took time.Duration) {
+	q.duration.Observe(took)
+	if status < 100 || status > 599 {
+		status = 0
+	}
+	for _, s := range *q.statuses.Load() {
+		if s.status == status {
+			s.n.Inc()
+			return
+		}
+	}
+	q.addStatus(status).Inc()
+}
+
+func (q *Requests) addStatus(status int) *Counter {
+	r := q.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if status != 0 && !r.reserve(1, r.maxSeries/10) {
+		r.seriesDropped.Inc()
+		status = 0
+	}
+	old := *q.statuses.Load()
+	for _, s := range old {
+		if s.status == status {
+			return s.n
+		}
+	}
+	if status == 0 {
+		r.series.Add(1)
+	}
+	statuses := append(append([]statusCount(nil), old...), statusCount{status, new(Counter)})
+	q.statuses.Store(&statuses)
+	return statuses[len(old)].n
+}
+
+func (s statusCount) text() string {
+	if s.status == 0 {
+		return "other"
+	}
+	return strconv.Itoa(s.status)
+}
+
+// tokensKey is what tokens are counted under: methods and endpoints are summed.
+type tokensKey struct{ Model, Provider, APIKey Label }
+
+type tokenCounts struct {
+	entry
+	key tokensKey
+	n   [len(tokenTypes)]Counter
+}
+
+var tokenTypes = [...]string{"prompt", "completion", "cached", "reasoning"}
+
+// Tokens adds what one request used. Cached are part of the prompt, reasoning
+// part of the completion. Below zero is nothing.
+func (q *Requests) Tokens(prompt, completion, cached, reasoning int64) {
+	t := q.tokens.Load()
+	if t == nil {
+		t = q.registry.tokenCounts(tokensKey{q.key.Model, q.key.Provider, q.key.APIKey})
+		q.tokens.Store(t)
+	}
+	for i, n := range [...]int64{prompt, completion, cached, reasoning} {
+		t.n[i].AddInt64(max(n, 0))
+	}
+}
+
+func (r *Registry) tokenCounts(k tokensKey) *tokenCounts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.tokens[k]
+	if t == nil {
+		r.series.Add(int64(len(tokenTypes))) // k belongs to Requests that found room
+		t = &tokenCounts{key: k}
+		t.labels = r.labels.render("model", k.Model, "provider", k.Provider, "api_key_name", k.APIKey)
+		r.tokens[k] = t
+	}
+	return t
+}
