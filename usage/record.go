@@ -1,0 +1,82 @@
+// Package usage says what is written down about each admitted request: who
+// asked, who answered, how it ended and what it cost in tokens.
+//
+// A Record never holds a prompt, an answer or a key: only names, numbers and
+// times. Where records go is behind Sink.
+package usage
+
+import "time"
+
+// Record is one admitted request, once it has ended. It is a value: whoever
+// gets one may keep it.
+type Record struct {
+	RequestID     string // the x-request-id of the answer
+	At            time.Time
+	APIKeyID      int64 // of the credential; 0 without one
+	APIKeyName    string
+	Endpoint      string // the route's path, "/v1/chat/completions"
+	Model         string // the public name that was asked for
+	UpstreamModel string // the name the provider was asked for; "" if none was
+	Provider      string // whose answer the client got; "" if none answered
+	Status        int    // that the client saw, or would have seen
+	Stream        bool
+	Attempts      int // providers asked, 0 when none could be
+	Outcome       Outcome
+
+	Prompt     int64 // tokens
+	Completion int64 // tokens
+	Cached     int64 // part of Prompt
+	Reasoning  int64 // part of Completion
+	Source     Source
+
+	TTFT     time.Duration // from the arrival to the first content of a stream; 0 if there was none
+	Duration time.Duration // from the arrival to the end
+	Overhead time.Duration // of Duration, the gateway's own
+}
+
+// Source says where the token counts come from.
+type Source uint8
+
+// The sources, from the best.
+const (
+	None      Source = iota // nothing was used, or nothing is known
+	Upstream                // the provider said so
+	Counted                 // counted here, with the model's own encoding
+	Estimated               // guessed from the length, or counted with an encoding that may be wrong
+	Partial                 // a stream was cut: what had come by then
+)
+
+var sources = [...]string{"none", "upstream", "counted", "estimated", "partial"}
+
+// String returns the source as records and metrics show it.
+func (s Source) String() string { return sources[s] }
+
+// Outcome says how a request ended.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Complete  Outcome = iota // the client has the whole answer, which may be a provider's error
+	Refused                  // the gateway answered itself: no provider was asked, or none was fit
+	Failed                   // every provider that was asked failed
+	Truncated                // the answer began and broke off at the provider
+	Cancelled                // the client left
+)
+
+var outcomes = [...]string{"complete", "refused", "failed", "truncated", "cancelled"}
+
+// String returns the outcome as records show it.
+func (o Outcome) String() string { return outcomes[o] }
+
+// Sink takes records. Record is called once for every admitted request, on the
+// request's own goroutine: it must not block.
+type Sink interface {
+	Record(Record)
+}
+
+// Discard is the Sink that keeps nothing.
+var Discard Sink = discard{}
+
+type discard struct{}
+
+func (discard) Record(Record) {}
