@@ -1,0 +1,121 @@
+package fakeprovider
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func readAll(t *testing.T, c net.Conn) string {
+	t.Helper()
+	b, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestScriptLines(t *testing.T) {
+	f := func(script, body, want string) {
+		t.Helper()
+		h, err := ParseScript(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := Start(t)
+		p.ScriptFunc(h)
+		c := dial(t, p)
+		say(t, c, "POST /v1/chat/completions HTTP/1.1\r\nHost: f\r\nConnection: close\r\nContent-Length: "+itoa(len(body))+"\r\n\r\n"+body)
+		if got, _ := io.ReadAll(c); !strings.Contains(string(got), want) {
+			t.Errorf("%q: got %q, want %q in it", script, got, want)
+		}
+	}
+	f("", `{}`, "Hello from the fake provider.")
+	f("status=503", `{}`, "HTTP/1.1 503 Service Unavailable\r\n")
+	f("status=429 retry-after=1", `{}`, "retry-after: 1\r\n")
+	f("status=204", `{}`, "HTTP/1.1 204 No Content\r\n")
+	f(`body={"a":1} type=text/plain`, `{}`, "Content-Type: text/plain\r\n\r\n"+`{"a":1}`)
+	f("header=x-a:b+c", `{}`, "x-a: b c\r\n")
+	f("redirect=http://127.0.0.1:1/", `{}`, "Location: http://127.0.0.1:1/\r\n")
+	f("text=Hel|lo", `{}`, `"content":"Hello"`)
+	f("finish=length delay=1ms first=1ms gap=1ms", `{}`, `"finish_reason":"length"`)
+	f("split=1 no-end", `{"stream":true}`, "1\r\nd\r\n1\r\na\r\n")
+	f("text=a|b no-done no-finish no-usage", `{"stream":true}`, "\"b\"},\"finish_reason\":null,\"index\":0,\"logprobs\":null}],\"created\":1700000000,\"id\":\"fake-1\",\"model\":\"\",\"object\":\"chat.completion.chunk\"}\n\n\r\n0\r\n")
+	f("crlf", `{"stream":true}`, "}\r\n\r\n\r\n")
+	f("cr cut=1 half by=fin", `{"stream":true}`, "}\r\r\r\n")
+	f("gzip chunked", `{}`, "Content-Encoding: gzip\r\n")
+	f("until-close", `{}`, "\r\nConnection: close\r\n")
+	f("missing=1", `{}`, "Content-Length: ")
+	f("extra=more end=fin", `{}`, "}more")
+	f("interim=103", `{}`, "HTTP/1.1 103 Interim\r\n")
+	f("garbage", `{}`, "this is not HTTP")
+	f("huge-header=70000", `{}`, strings.Repeat("h", 70000))
+	f("refuse-stream-options", `{"stream_options":{}}`, "400 Bad Request")
+}
+
+func TestScriptFaults(t *testing.T) {
+	for _, script := range []string{"nonsense", "status=x", "delay=5", "cut=x", "by=never"} {
+		if _, err := ParseScript(script); err == nil {
+			t.Errorf("%q was taken", script)
+		}
+	}
+}
+
+func TestControl(t *testing.T) {
+	p := Start(t)
+	control := httptest.NewServer(p.Control())
+	defer control.Close()
+	defer control.Client().CloseIdleConnections()
+	do := func(method, path, body string) (int, string) {
+		t.Helper()
+		q, err := http.NewRequest(method, control.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := control.Client().Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(b)
+	}
+	if status, _ := do("GET", "/gone", ""); status != http.StatusConflict {
+		t.Errorf("gone without a request: %d", status)
+	}
+	if status, _ := do("POST", "/script", "nonsense"); status != http.StatusBadRequest {
+		t.Errorf("a bad script: %d", status)
+	}
+	do("POST", "/script", "status=500\nstatus=501")
+	for _, want := range []int{500, 501, 200} {
+		if resp, _, err := fetch(t, p, "POST", "/v1/chat/completions", `{"a":"é"}`); err != nil || resp.StatusCode != want {
+			t.Errorf("got %v, %v, want %d", resp, err, want)
+		}
+	}
+	do("POST", "/script", "end=silent")
+	c := dial(t, p)
+	say(t, c, post("/v1/chat/completions", "{}"))
+	for range 4 {
+		p.Next(t)
+	}
+	c.Close()
+	if status, _ := do("GET", "/gone", ""); status != http.StatusOK {
+		t.Errorf("gone: %d", status)
+	}
+	_, text := do("GET", "/seen", "")
+	var list []seen
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != 4 || list[2].Body != `{"a":"é"}` || list[0].Target != "/v1/chat/completions" {
+		t.Errorf("seen %s, %v", text, err)
+	}
+	do("POST", "/reset", "")
+	if p.Count() != 0 {
+		t.Error("requests left after a reset")
+	}
+}
