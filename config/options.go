@@ -1,0 +1,213 @@
+package config
+
+import (
+	"io"
+	"log/slog"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Options are the settings of one process. ParseOptions makes them; nobody
+// else reads the environment. Secrets do not print, so Options may be logged.
+type Options struct {
+	Command string   // serve, migrate, mock, check, version or help
+	Args    []string // what follows the command and is no setting
+
+	Host               string
+	Port               int // 0: the system picks a free one
+	TLSCertFile        string
+	TLSKeyFile         string // set if TLSCertFile is
+	ReadTimeout        time.Duration
+	IdleTimeout        time.Duration
+	ClientWriteTimeout time.Duration
+	ShutdownGrace      time.Duration
+
+	DBURL      Secret // may hold a password; empty is the embedded store
+	DataDir    string
+	SecretKey  Secret
+	ConfigPoll time.Duration
+
+	AdminKey       Secret
+	MetricsKey     Secret
+	AllowAnonymous bool
+
+	ProviderSuffix        string
+	OpenAIAPIKey          Secret
+	OpenAIBaseURL         string
+	VerifySSL             bool
+	CAFile                string
+	AllowPrivateUpstreams bool
+
+	RequestTimeout    time.Duration
+	ConnectTimeout    time.Duration
+	WriteTimeout      time.Duration
+	FirstByteTimeout  time.Duration // RequestTimeout unless set
+	FirstEventTimeout time.Duration
+	StreamIdleTimeout time.Duration
+
+	MaxBodyBytes          int64
+	MaxHeaderBytes        int
+	MaxAnswerBytes        int64
+	MaxEventBytes         int64
+	MaxConcurrentRequests int64
+	TokenWorkers          int // never 0
+	TokenQueue            int
+
+	LogLevel        slog.Level
+	LogFormat       string // json or text
+	MaxMetricSeries int
+}
+
+// setting is one line of the table: its name in the environment, what it is
+// when not given, what it is for, and how its text is read.
+type setting struct {
+	env    string
+	preset string // "" is read by nobody: the zero value, or what derive puts there
+	help   string
+	reader
+}
+
+type group struct {
+	title    string
+	settings []setting
+}
+
+// groups is where every setting is declared, on one line. The flags, the
+// help and docs/settings.md are made from it.
+func (o *Options) groups() []group {
+	return []group{
+		{"Listening", []setting{
+			{"HOST", "127.0.0.1", "Address to listen on; 0.0.0.0 is every interface (the image sets it).", hostName(&o.Host)},
+			{"PORT", "18000", "Port to listen on; 0 takes a free one.", number(&o.Port, 0, 65535)},
+			{"TLS_CERT_FILE", "", "Certificate chain (PEM) to serve HTTPS with; read again when it changes.", text(&o.TLSCertFile)},
+			{"TLS_KEY_FILE", "", "Private key (PEM) of the certificate.", text(&o.TLSKeyFile)},
+			{"READ_TIMEOUT_SECS", "60", "A client has this long to send its whole request.", seconds(&o.ReadTimeout, 1)},
+			{"IDLE_TIMEOUT_SECS", "75", "An idle client connection is closed after this long.", seconds(&o.IdleTimeout, 1)},
+			{"CLIENT_WRITE_TIMEOUT_SECS", "30", "A client that takes nothing for this long is cut off.", seconds(&o.ClientWriteTimeout, 1)},
+			{"SHUTDOWN_GRACE_SECS", "30", "Requests in flight have this long to end after SIGTERM.", seconds(&o.ShutdownGrace, 0)},
+		}},
+		{"Configuration store", []setting{
+			{"DB_URL", "", "PostgreSQL that holds providers and keys (postgresql://...); without it an embedded SQLite file does.", dbURL(&o.DBURL)},
+			{"DATA_DIR", "./data", "Directory of the embedded store and of the last good configuration.", text(&o.DataDir)},
+			{"SECRET_KEY", "", "Encrypts the providers' keys at rest; at least 16 characters.", secret(&o.SecretKey, 16)},
+			{"CONFIG_POLL_SECS", "2", "The store's version is looked at this often.", seconds(&o.ConfigPoll, 1)},
+		}},
+		{"Access", []setting{
+			{"ADMIN_KEY", "", "Opens the Admin API; at least 8 characters. Without it the API is off (the embedded store makes one).", headerKey(&o.AdminKey, 8)},
+			{"METRICS_KEY", "", "Asked for by /metrics when set; at least 8 characters.", headerKey(&o.MetricsKey, 8)},
+			{"ALLOW_ANONYMOUS", "false", "Serve requests without a key while no credential is configured.", boolean(&o.AllowAnonymous)},
+		}},
+		{"Providers", []setting{
+			{"PROVIDER_SUFFIX", "", "Prefix cut from model names: with Proxy, Proxy/gpt-4 is gpt-4.", prefix(&o.ProviderSuffix)},
+			{"OPENAI_API_KEY", "", "With an empty embedded store: the key of a first provider.", headerKey(&o.OpenAIAPIKey, 1)},
+			{"OPENAI_BASE_URL", "https://api.openai.com/v1", "The address of that first provider.", apiBase(&o.OpenAIBaseURL)},
+			{"VERIFY_SSL", "true", "Check the providers' certificates.", boolean(&o.VerifySSL)},
+			{"CA_FILE", "", "Further root certificates (PEM) to trust for providers.", text(&o.CAFile)},
+			{"ALLOW_PRIVATE_UPSTREAMS", "false", "Allow providers at link-local and cloud-metadata addresses.", boolean(&o.AllowPrivateUpstreams)},
+		}},
+		{"Timeouts of providers (0: none; provider_params overrule)", []setting{
+			{"REQUEST_TIMEOUT_SECS", "300", "A whole call that does not stream.", seconds(&o.RequestTimeout, 0)},
+			{"CONNECT_TIMEOUT_MS", "5000", "Dial and TLS handshake.", millis(&o.ConnectTimeout)},
+			{"WRITE_TIMEOUT_MS", "30000", "Sending the request.", millis(&o.WriteTimeout)},
+			{"FIRST_BYTE_TIMEOUT_MS", "", "Until the answer's head is there (default: REQUEST_TIMEOUT_SECS).", millis(&o.FirstByteTimeout)},
+			{"FIRST_EVENT_TIMEOUT_MS", "0", "Until a stream's first event: reasoning models think for minutes.", millis(&o.FirstEventTimeout)},
+			{"STREAM_IDLE_TIMEOUT_MS", "120000", "Between two events of a stream.", millis(&o.StreamIdleTimeout)},
+		}},
+		{"Limits", []setting{
+			{"MAX_BODY_BYTES", "32MiB", "Largest request body; larger ones get 413.", size(&o.MaxBodyBytes, 1<<10, 4<<30)},
+			{"MAX_HEADER_BYTES", "16KiB", "Largest request head; larger ones get 431.", size(&o.MaxHeaderBytes, 4<<10, 1<<20)},
+			{"MAX_ANSWER_BYTES", "4MiB", "Answers up to this size are kept whole before the first byte goes out; larger ones stream through.", size(&o.MaxAnswerBytes, 0, 1<<30)},
+			{"MAX_EVENT_BYTES", "8MiB", "Largest single event of a stream.", size(&o.MaxEventBytes, 64<<10, 1<<30)},
+			{"MAX_CONCURRENT_REQUESTS", "0", "Requests at once; more get 503 with retry-after. 0: no limit.", number(&o.MaxConcurrentRequests, 0, 10_000_000)},
+			{"TOKEN_WORKERS", "", "Goroutines that count tokens (default: one for every two CPUs).", number(&o.TokenWorkers, 1, 1024)},
+			{"TOKEN_QUEUE", "1024", "Counts that may wait; more are estimated.", number(&o.TokenQueue, 1, 1_000_000)},
+		}},
+		{"Logs and metrics", []setting{
+			{"LOG_LEVEL", "info", "debug, info, warn or error.", logLevel(&o.LogLevel)},
+			{"LOG_FORMAT", "json", "json or text.", choice(&o.LogFormat, "json", "text")},
+			{"MAX_METRIC_SERIES", "10000", "Most label combinations of one metric; further ones are counted under other.", number(&o.MaxMetricSeries, 100, 10_000_000)},
+		}},
+	}
+}
+
+// ParseOptions makes the Options of arguments and environment. A flag wins
+// over the environment, both over the default; an empty value is the default.
+//
+// The error is Problems with every fault at once, none of which repeats a
+// value. For -h and --help the help is written to help and the Command is
+// "help".
+func ParseOptions(args []string, lookup func(string) (string, bool), help io.Writer) (*Options, error) {
+	o := &Options{FirstByteTimeout: notSet}
+	groups := o.groups()
+	given := parseArguments(args, groups)
+	if given.help {
+		writeHelp(help, groups)
+		return &Options{Command: "help"}, nil
+	}
+	o.Command, o.Args = given.command, given.args
+
+	problems := given.problems
+	for _, g := range groups {
+		for _, s := range g.settings {
+			field, fault := s.fill(given.flags, lookup)
+			problems.add(field, fault)
+		}
+	}
+	problems = append(problems, o.check()...)
+	if o.Command == "version" {
+		return o, nil // asked for when nothing else works
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	o.derive()
+	return o, nil
+}
+
+// fill reads the setting from the first place that has it. It answers with
+// the name under which it was given there and what is wrong with the value.
+func (s setting) fill(flags map[string]string, lookup func(string) (string, bool)) (field, fault string) {
+	if s.preset != "" {
+		if fault := s.read(s.preset); fault != "" {
+			panic("BUG: default of " + s.env + ": " + fault)
+		}
+	}
+	field = s.env
+	value, ok := flags[s.env]
+	if ok {
+		field = s.flag()
+	} else {
+		value, _ = lookup(s.env)
+	}
+	// Files and shells leave line ends behind.
+	if value = strings.TrimSpace(value); value == "" {
+		return field, ""
+	}
+	return field, s.read(value)
+}
+
+// check finds what is wrong between settings.
+func (o *Options) check() Problems {
+	var problems Problems
+	if o.TLSCertFile != "" && o.TLSKeyFile == "" {
+		problems.add("TLS_KEY_FILE", "must be set when TLS_CERT_FILE is")
+	}
+	if o.TLSKeyFile != "" && o.TLSCertFile == "" {
+		problems.add("TLS_CERT_FILE", "must be set when TLS_KEY_FILE is")
+	}
+	return problems
+}
+
+// notSet marks a duration whose 0 means something.
+const notSet = time.Duration(-1)
+
+// derive puts in the defaults that depend on others.
+func (o *Options) derive() {
+	if o.FirstByteTimeout == notSet {
+		o.FirstByteTimeout = o.RequestTimeout
+	}
+	if o.TokenWorkers == 0 {
+		o.TokenWorkers = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+}
