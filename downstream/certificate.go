@@ -20,16 +20,20 @@ type Certificate struct {
 	current atomic.Pointer[tls.Certificate]
 	next    atomic.Int64 // unix nanoseconds of the next look at the files
 
-	mu   sync.Mutex // guards seen; held by the one that reloads
-	seen [2]os.FileInfo
+	mu   sync.Mutex // held by the one that looks; guards seen
+	seen stamps
+}
+
+// stamps tell a changed file, of the certificate's and of the key's. They are
+// zero when one of them is missing.
+type stamps [2]struct {
+	size     int64
+	modified int64
 }
 
 // LoadCertificate reads the pair. report is called after each change of the
 // files, with nil if the new pair is in force; it may be nil.
 func LoadCertificate(certFile, keyFile string, report func(error)) (*Certificate, error) {
-	if report == nil {
-		report = func(error) {}
-	}
 	c := &Certificate{certFile: certFile, keyFile: keyFile, report: report}
 	seen, err := c.look()
 	if err != nil {
@@ -43,7 +47,7 @@ func LoadCertificate(certFile, keyFile string, report func(error)) (*Certificate
 	return c, nil
 }
 
-// Get is the tls.Config's GetCertificate.
+// Get returns the pair in force: a tls.Config's GetCertificate.
 func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.refresh(time.Now())
 	return c.current.Load(), nil
@@ -54,47 +58,36 @@ func (c *Certificate) NotAfter() time.Time {
 	return c.current.Load().Leaf.NotAfter
 }
 
-// refresh reads the files again if they changed since the last look. Others
-// that come meanwhile go on with the old pair.
+// refresh reads the files again if they changed since the last look. Whoever
+// comes meanwhile goes on with the old pair.
 func (c *Certificate) refresh(now time.Time) {
 	if now.UnixNano() < c.next.Load() || !c.mu.TryLock() {
 		return
 	}
 	defer c.mu.Unlock()
 	c.next.Store(now.Add(checkEvery).UnixNano())
-	seen, err := c.look()
-	if err == nil && same(seen, c.seen) {
+	seen, err := c.look() // before reading: a change in between is seen next time
+	if seen == c.seen {
 		return
 	}
-	// Remembered in any case: a bad pair is reported once, not every second.
-	if err != nil && c.seen == seen {
-		return
-	}
-	c.seen = seen
+	c.seen = seen // in any case, so that a bad pair is reported once
 	if err == nil {
 		err = c.load()
 	}
-	c.report(err)
+	if c.report != nil {
+		c.report(err)
+	}
 }
 
-// look returns the state of the files. On an error it is empty.
-func (c *Certificate) look() (seen [2]os.FileInfo, err error) {
+func (c *Certificate) look() (seen stamps, err error) {
 	for i, name := range []string{c.certFile, c.keyFile} {
-		if seen[i], err = os.Stat(name); err != nil {
-			return [2]os.FileInfo{}, err
+		info, err := os.Stat(name)
+		if err != nil {
+			return stamps{}, err
 		}
+		seen[i].size, seen[i].modified = info.Size(), info.ModTime().UnixNano()
 	}
 	return seen, nil
-}
-
-func same(a, b [2]os.FileInfo) bool {
-	for i := range a {
-		if a[i] == nil || b[i] == nil || !os.SameFile(a[i], b[i]) ||
-			a[i].Size() != b[i].Size() || !a[i].ModTime().Equal(b[i].ModTime()) {
-			return false
-		}
-	}
-	return true
 }
 
 func (c *Certificate) load() error {

@@ -14,9 +14,9 @@ import (
 // may be used by any goroutine.
 //
 // A write that has waited for the client for WriteTimeout without any progress
-// fails and counts as stalled, however long the whole write takes and however
-// seldom the application writes. The clock is set when a write must wait, so a
-// client that keeps up costs no timer.
+// fails and counts as stalled; how long the whole write takes does not matter.
+// The clock is set only when a write must wait, so a client that keeps up costs
+// no timer.
 type Conn struct {
 	tcp *net.TCPConn
 	raw syscall.RawConn
@@ -30,9 +30,12 @@ type Conn struct {
 	watcher *Watcher // nil until the first Start
 	watchID uint64
 
-	linger     atomic.Bool // Close reads on for a while: see LingerOnClose
-	ownWrite   atomic.Bool // a write deadline was set from outside and rules
-	transferIO             // state of the read and the write that are running
+	linger atomic.Bool // Close reads on for a while: see LingerOnClose
+
+	deadline    sync.Mutex // held while a write deadline is set; guards the next
+	ownDeadline bool       // one was set from outside, and rules
+
+	transferIO // state of the read and the write that are running
 }
 
 // Close closes the connection. The watcher forgets it first: the descriptor's
@@ -44,7 +47,9 @@ func (c *Conn) Close() error {
 	if c.linger.Load() {
 		c.drain()
 	}
-	return c.tcp.Close()
+	err := c.tcp.Close()
+	c.ln.open.Add(-1)
+	return err
 }
 
 // leave does what is due once, before the socket closes, and reports whether
@@ -56,7 +61,6 @@ func (c *Conn) leave() bool {
 		return false
 	}
 	c.closed = true
-	c.ln.open.Add(-1)
 	if c.watcher != nil {
 		c.watcher.forget(c.watchID)
 	}
@@ -71,8 +75,20 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.tcp.SetReadDeadline
 // SetWriteDeadline sets an absolute end to all writes, in place of the rule
 // that a write must make progress; the zero time restores that rule.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.ownWrite.Store(!t.IsZero())
+	c.deadline.Lock()
+	defer c.deadline.Unlock()
+	c.ownDeadline = !t.IsZero()
 	return c.tcp.SetWriteDeadline(t)
+}
+
+// expectProgress gives the client until t to take something of what is being
+// written; the zero time takes the limit away.
+func (c *Conn) expectProgress(t time.Time) {
+	c.deadline.Lock()
+	defer c.deadline.Unlock()
+	if !c.ownDeadline {
+		c.tcp.SetWriteDeadline(t) // fails on a closed connection only
+	}
 }
 
 func (c *Conn) SetDeadline(t time.Time) error {

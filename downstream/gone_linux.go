@@ -3,6 +3,7 @@ package downstream
 import (
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,6 +28,10 @@ func (p *poller) open() error {
 		return os.NewSyscallError("fcntl", err)
 	}
 	p.file = os.NewFile(uintptr(fd), "epoll")
+	if err := p.file.SetReadDeadline(time.Time{}); err != nil { // the runtime cannot wait for it
+		p.file.Close()
+		return err
+	}
 	p.raw, err = p.file.SyscallConn()
 	return err
 }

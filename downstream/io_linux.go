@@ -24,7 +24,7 @@ type transferIO struct {
 
 	out    []byte // what is still to be written
 	outErr syscall.Errno
-	timed  bool // the write deadline was set by wait
+	waited bool // a write deadline was set by wait
 }
 
 // rawUpTo bounds the transfers that are made without telling the scheduler.
@@ -74,15 +74,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if err == nil && c.outErr != 0 {
 		err = os.NewSyscallError("write", c.outErr)
 	}
-	if c.timed {
-		c.timed = false
-		if !c.ownWrite.Load() {
-			c.tcp.SetWriteDeadline(time.Time{}) // fails on a closed connection only
-		}
-	}
 	if err != nil {
 		c.noteStall(err)
-		return n, c.fault("write", err)
+		return n, c.fault("write", err) // a deadline that has passed stays, for later writes
+	}
+	if c.waited {
+		c.waited = false
+		c.expectProgress(time.Time{})
 	}
 	return n, nil
 }
@@ -108,9 +106,9 @@ func (c *Conn) send(fd uintptr) bool {
 
 // wait gives the client WriteTimeout from now to take something.
 func (c *Conn) wait() {
-	if d := c.ln.options.WriteTimeout; d > 0 && !c.ownWrite.Load() {
-		c.timed = true
-		c.tcp.SetWriteDeadline(time.Now().Add(d)) // fails on a closed connection only
+	if d := c.ln.options.WriteTimeout; d > 0 {
+		c.waited = true
+		c.expectProgress(time.Now().Add(d))
 	}
 }
 

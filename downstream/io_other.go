@@ -21,10 +21,8 @@ func (c *Conn) Read(p []byte) (int, error) { return c.tcp.Read(p) }
 func (c *Conn) Write(p []byte) (int, error) {
 	n := 0
 	for {
-		if d := c.ln.options.WriteTimeout; d > 0 && !c.ownWrite.Load() {
-			if err := c.tcp.SetWriteDeadline(time.Now().Add(d)); err != nil {
-				return n, err
-			}
+		if d := c.ln.options.WriteTimeout; d > 0 {
+			c.expectProgress(time.Now().Add(d))
 		}
 		m, err := c.tcp.Write(p[n:min(n+writePiece, len(p))])
 		n += m

@@ -2,6 +2,7 @@ package downstream
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -15,16 +16,21 @@ const handshakeTimeout = 10 * time.Second
 type TLSListener struct {
 	*Listener
 	config *tls.Config
+	limit  time.Duration // of a handshake
 }
 
 // NewTLSListener wraps l. The handshake is left to the connection's own
 // goroutine: Accept does not wait for it.
 func NewTLSListener(l *Listener, cert *Certificate) *TLSListener {
-	return &TLSListener{Listener: l, config: &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"http/1.1"},
-		GetCertificate: cert.Get,
-	}}
+	return &TLSListener{
+		Listener: l,
+		config: &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			NextProtos:     []string{"http/1.1"},
+			GetCertificate: cert.Get,
+		},
+		limit: handshakeTimeout,
+	}
 }
 
 // Accept returns the next connection, its handshake still to be made.
@@ -33,23 +39,25 @@ func (l *TLSListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tlsConn{Conn: tls.Server(conn, l.config), ln: l.Listener}, nil
+	return &tlsConn{Conn: tls.Server(conn, l.config), ln: l}, nil
 }
 
 // tlsConn bounds the handshake, which the HTTP server makes by calling
-// Handshake first, and ends quietly when it fails: with io.EOF, which is
-// nothing to log or to answer.
+// Handshake first. When it fails the connection is at its end: reading says
+// io.EOF, so that nothing a stranger sends makes an answer or a line of log.
 type tlsConn struct {
 	*tls.Conn
-	ln     *Listener
+	ln     *TLSListener
 	failed bool // set by Handshake, on the goroutine that reads and writes
 }
 
 func (c *tlsConn) Handshake() error {
-	c.SetDeadline(time.Now().Add(handshakeTimeout)) // fails on a closed connection only
-	if err := c.Conn.Handshake(); err != nil {
+	c.SetDeadline(time.Now().Add(c.ln.limit)) // fails on a closed connection only
+	err := c.Conn.Handshake()
+	if err != nil {
 		c.failed = true
 		c.ln.badHandshake.Add(1)
+		answerPlain(err)
 		return err
 	}
 	return c.SetDeadline(time.Time{})
@@ -60,4 +68,22 @@ func (c *tlsConn) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return c.Conn.Read(p)
+}
+
+// plainAnswer is for who asks for http:// where https:// is spoken.
+const plainAnswer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n" +
+	`{"error":{"message":"This address speaks HTTPS: use https:// in the base URL.",` +
+	`"type":"invalid_request_error","param":null,"code":"https_required"}}` + "\n"
+
+// answerPlain answers a handshake that was the begin of an HTTP request.
+func answerPlain(err error) {
+	var e tls.RecordHeaderError
+	if !errors.As(err, &e) || e.Conn == nil {
+		return
+	}
+	switch string(e.RecordHeader[:]) {
+	case "GET /", "POST ", "HEAD ", "PUT /", "PATCH", "DELET", "OPTIO":
+		LingerOnClose(e.Conn)
+		io.WriteString(e.Conn, plainAnswer) // whether it arrives is the stranger's concern
+	}
 }

@@ -1,0 +1,22 @@
+package downstream
+
+import "testing"
+
+type nobody struct{}
+
+func (nobody) ClientGone() {}
+
+func BenchmarkWatch(b *testing.B) {
+	w, err := NewWatcher()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Close()
+	_, c, _ := pair(b, Options{})
+	var h Watch
+	b.ReportAllocs()
+	for b.Loop() {
+		w.Start(&h, c, nobody{})
+		h.Stop()
+	}
+}
