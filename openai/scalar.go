@@ -95,5 +95,8 @@ func count(raw []byte) (n int64, ok bool) {
 		}
 		n = n*10 + int64(d-'0')
 	}
-	return n, n <= maxCount
+	if n > maxCount {
+		return 0, false
+	}
+	return n, true
 }
