@@ -1,0 +1,58 @@
+# llm-proxy: what is done with the project, by name. `make help` lists it.
+# Building and running need Go and make; testing finds or installs the rest.
+
+SHELL   := /bin/bash
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL    := go tool -modfile=tools/go.mod
+
+FUZZTIME ?= 30s
+BENCH    ?= .
+COUNT    ?= 6
+IMAGE    ?= llm-proxy
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-short coverage format lint check fuzz bench docker clean
+
+help: ## list these targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+run: build ## build, and serve on http://127.0.0.1:18000 with an embedded store in ./data
+	bin/llm-proxy serve
+
+build: ## make bin/llm-proxy: static, stripped, with its version
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/llm-proxy ./cmd/llm-proxy
+
+test: ## every test under the race detector, with real neighbours (installed if they are missing)
+	scripts/test.sh
+
+test-short: ## what needs no neighbours and no time
+	go test -short ./...
+
+coverage: ## coverage.html and the total
+	scripts/test-setup.sh
+	go test -coverpkg=./... -coverprofile=coverage.out ./...
+	go tool cover -html=coverage.out -o coverage.html
+	@go tool cover -func=coverage.out | tail -n 1
+
+format: ## gofumpt on everything
+	$(TOOL) gofumpt -w .
+
+lint: ## vet, staticcheck, gofumpt, tidy modules, shell syntax
+	scripts/lint.sh
+
+check: lint test ## what must pass before a change is shown to anyone
+
+fuzz: ## every fuzz target for FUZZTIME each (30s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## Go benchmarks matching BENCH, COUNT times, summed up by benchstat; see bench/ for whole-program loads
+	@mkdir -p dist
+	set -o pipefail; go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee dist/bench.txt
+	$(TOOL) benchstat dist/bench.txt
+
+docker: ## build the image IMAGE (llm-proxy), tagged with the version
+	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) .
+
+clean: ## remove what was built and measured
+	rm -rf bin dist coverage.out coverage.html

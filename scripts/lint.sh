@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Everything that a machine can say about the code without running it. All
+# checks run; the exit code is 1 when any of them found something.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+tool=(go tool -modfile=tools/go.mod)
+failed=0
+
+notes=$(mktemp)
+trap 'rm -f "$notes"' EXIT
+
+# check NAME COMMAND...: COMMAND must succeed and print no findings. What it
+# says beside them (a module is being downloaded) shows only when it fails.
+check() {
+  local name=$1 findings
+  shift
+  if findings=$("$@" 2>"$notes") && [ -z "$findings" ]; then
+    echo "lint: $name: fine"
+    return
+  fi
+  { echo "lint: $name:"; echo "$findings"; cat "$notes"; } >&2
+  failed=1
+}
+
+check "go vet" go vet ./...
+check "staticcheck" "${tool[@]}" staticcheck ./...
+check "gofumpt (make format mends it)" "${tool[@]}" gofumpt -l .
+check "go mod tidy" go mod tidy -diff
+check "go mod tidy, tools" go -C tools mod tidy -diff
+for script in scripts/*.sh .ci/run; do
+  check "shell syntax of $script" bash -n "$script"
+done
+exit "$failed"
