@@ -1,0 +1,86 @@
+package upstream
+
+// framing is how a body says where it ends.
+type framing uint8
+
+const (
+	noBody     framing = iota
+	sized              // Content-Length
+	inChunks           // Transfer-Encoding: chunked
+	untilClose         // the connection's end is the body's
+)
+
+// body knows how much of an answer's body is to come. The zero value has ended.
+type body struct {
+	framing framing
+	done    bool
+	extra   bool  // bytes came after its end
+	left    int64 // of a sized body
+	chunks  chunked
+}
+
+// frame tells how the body after a head is framed, RFC 9112 section 6.3. The
+// head has been checked for contradictions.
+func frame(status, contentLength int, head bool) body {
+	switch {
+	case head || status < 200 || status == 204 || status == 304:
+		// Whatever the fields say. If a body came all the same, its bytes
+		// are extra and the connection is not used again.
+		return body{done: true}
+	case contentLength == -1:
+		return body{framing: inChunks}
+	case contentLength >= 0:
+		return body{framing: sized, left: int64(contentLength), done: contentLength == 0}
+	default:
+		return body{framing: untilClose}
+	}
+}
+
+// room is how much of p may be read from the connection: never past the end of
+// a sized body.
+func (b *body) room(p []byte) []byte {
+	if b.framing == sized && int64(len(p)) > b.left {
+		return p[:b.left]
+	}
+	return p
+}
+
+// decode turns bytes of the connection into bytes of the body, in place.
+func (b *body) decode(p []byte) (int, error) {
+	switch b.framing {
+	case inChunks:
+		n, used, err := b.chunks.decode(p)
+		b.done = b.chunks.done()
+		b.extra = b.extra || used < len(p)
+		return n, err
+	case sized:
+		n := int(min(b.left, int64(len(p))))
+		b.left -= int64(n)
+		b.done = b.left == 0
+		b.extra = b.extra || n < len(p)
+		return n, nil
+	case untilClose:
+		return len(p), nil
+	default:
+		b.extra = b.extra || len(p) > 0
+		return 0, nil
+	}
+}
+
+// close is told that the connection ended, and reports whether the body may
+// end so.
+func (b *body) close() bool {
+	if b.framing == untilClose {
+		b.done = true
+	}
+	return b.done
+}
+
+// reusable reports whether another answer can follow on the same connection.
+func (b *body) reusable() bool { return b.done && !b.extra && b.framing != untilClose }
+
+// near reports whether the body's end may be awaited by somebody who wants
+// none of it: it has one, and a short rest at most is announced.
+func (b *body) near() bool {
+	return b.framing == inChunks || b.framing == sized && b.left <= lingerBytes
+}

@@ -1,0 +1,209 @@
+package upstream
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// rawMax is how much one raw write gives to the kernel. More would keep this
+// thread's processor from the other goroutines for longer than a switch costs.
+const rawMax = 64 << 10
+
+// socket is a TCP connection whose reads and writes are made by the calling
+// thread at once, without telling the scheduler: the descriptor never blocks,
+// and the bookkeeping around a blocking system call wakes the runtime's
+// monitor thread, which at partial load costs more than the call itself.
+// Waiting is the runtime poller's work as on any connection.
+//
+// One goroutine owns it. kill and Close may be called by others.
+type socket struct {
+	tcp *net.TCPConn
+	raw syscall.RawConn
+
+	// Deadlines as instants of clock; 0 is none. readArmed is what the poller
+	// was told: it may lie before readBy, then it fires in vain and is moved.
+	readBy, writeBy       int64
+	readArmed, writeArmed int64
+
+	nowait bool  // Read returns errWouldBlock instead of waiting
+	pushed int64 // bytes that were given to the kernel so far
+
+	// What the callbacks below work on, during one call.
+	p    []byte
+	one  [1][]byte
+	iov  [8]syscall.Iovec
+	todo []syscall.Iovec // what of iov is not written yet
+	n    int
+	no   syscall.Errno
+
+	// The callbacks, bound once so that a call allocates nothing.
+	reading, writing func(fd uintptr) bool
+	peeking          func(fd uintptr)
+}
+
+func newSocket(tcp *net.TCPConn) (*socket, error) {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	s := &socket{tcp: tcp, raw: raw}
+	s.reading, s.writing, s.peeking = s.tryRead, s.tryWrite, s.peek
+	return s, nil
+}
+
+// Read reads what is there, or waits for it until readBy.
+func (s *socket) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	s.p = p
+	err := s.wait()
+	s.p = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case s.no == syscall.EAGAIN:
+		return 0, errWouldBlock
+	case s.no != 0:
+		return 0, os.NewSyscallError("read", s.no)
+	case s.n == 0:
+		return 0, io.EOF
+	}
+	return s.n, nil
+}
+
+// wait runs tryRead until it says that it is done, or readBy is over.
+func (s *socket) wait() error {
+	for {
+		if err := s.armRead(); err != nil {
+			return err
+		}
+		err := s.raw.Read(s.reading)
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || expired(s.readBy) {
+			return err
+		}
+		s.readArmed = 0
+	}
+}
+
+func (s *socket) tryRead(fd uintptr) bool {
+	for {
+		n, _, no := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&s.p[0])), uintptr(len(s.p)))
+		if no == syscall.EINTR {
+			continue
+		}
+		s.n, s.no = int(n), no
+		return no != syscall.EAGAIN || s.nowait
+	}
+}
+
+// Write writes all of p until writeBy.
+func (s *socket) Write(p []byte) (int, error) {
+	before := s.pushed
+	s.one[0] = p
+	err := s.writeAll(s.one[:])
+	s.one[0] = nil
+	return int(s.pushed - before), err
+}
+
+// writeAll writes all of bufs until writeBy, in as few calls as may be. It
+// uses bufs up.
+func (s *socket) writeAll(bufs [][]byte) error {
+	for len(bufs) > 0 {
+		var n int
+		n, bufs = s.gather(bufs)
+		if err := s.push(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gather moves up to rawMax bytes from the front of bufs into the vectors.
+func (s *socket) gather(bufs [][]byte) (vectors int, rest [][]byte) {
+	for size := 0; len(bufs) > 0 && vectors < len(s.iov) && size < rawMax; {
+		b := bufs[0]
+		take := min(len(b), rawMax-size)
+		if take > 0 {
+			s.iov[vectors].Base = &b[0]
+			s.iov[vectors].SetLen(take)
+			vectors, size = vectors+1, size+take
+		}
+		if bufs[0] = b[take:]; take == len(b) {
+			bufs = bufs[1:]
+		}
+	}
+	return vectors, bufs
+}
+
+// push writes the first n vectors and forgets them.
+func (s *socket) push(n int) error {
+	defer clear(s.iov[:n])
+	s.todo = s.iov[:n]
+	for len(s.todo) > 0 {
+		if err := s.armWrite(); err != nil {
+			return err
+		}
+		err := s.raw.Write(s.writing)
+		switch {
+		case err == nil && s.no != 0:
+			return os.NewSyscallError("write", s.no)
+		case err == nil:
+			s.pushed += int64(s.n)
+			s.wrote(s.n)
+		case errors.Is(err, os.ErrDeadlineExceeded) && !expired(s.writeBy):
+			s.writeArmed = 0
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *socket) tryWrite(fd uintptr) bool {
+	for {
+		n, _, no := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&s.todo[0])), uintptr(len(s.todo)))
+		if no == syscall.EINTR {
+			continue
+		}
+		s.n, s.no = int(n), no
+		return no != syscall.EAGAIN
+	}
+}
+
+// wrote takes n bytes off the front of todo.
+func (s *socket) wrote(n int) {
+	for n > 0 {
+		v := &s.todo[0]
+		if size := int(v.Len); n < size {
+			v.Base = (*byte)(unsafe.Add(unsafe.Pointer(v.Base), n))
+			v.SetLen(size - n)
+			return
+		}
+		n -= int(v.Len)
+		s.todo = s.todo[1:]
+	}
+}
+
+// quiet reports whether the idle socket is open and nothing waits on it.
+func (s *socket) quiet() bool {
+	return s.raw.Control(s.peeking) == nil && s.no == syscall.EAGAIN
+}
+
+// peek looks without waiting and without taking.
+func (s *socket) peek(fd uintptr) {
+	var one [1]byte
+	for {
+		n, _, no := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&one[0])), 1,
+			syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+		if no == syscall.EINTR {
+			continue
+		}
+		s.n, s.no = int(n), no
+		return
+	}
+}

@@ -1,0 +1,93 @@
+//go:build !linux
+
+package upstream
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// glance is how long a look at an idle socket may take where the system has
+// no portable way to look without waiting.
+const glance = 100 * time.Microsecond
+
+// socket is the portable twin of the one in socket_linux.go.
+type socket struct {
+	tcp *net.TCPConn
+
+	readBy, writeBy       int64
+	readArmed, writeArmed int64
+
+	nowait bool
+	pushed int64
+}
+
+func newSocket(tcp *net.TCPConn) (*socket, error) { return &socket{tcp: tcp}, nil }
+
+// Read reads what is there, or waits for it until readBy.
+func (s *socket) Read(p []byte) (int, error) {
+	if s.nowait {
+		return s.look(p)
+	}
+	for {
+		if err := s.armRead(); err != nil {
+			return 0, err
+		}
+		n, err := s.tcp.Read(p)
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || expired(s.readBy) {
+			return n, err
+		}
+		s.readArmed = 0
+	}
+}
+
+func (s *socket) look(p []byte) (int, error) {
+	s.readArmed = clock() + int64(glance)
+	if err := s.tcp.SetReadDeadline(at(s.readArmed)); err != nil {
+		return 0, err
+	}
+	n, err := s.tcp.Read(p)
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, errWouldBlock
+	}
+	return n, err
+}
+
+// Write writes all of p until writeBy.
+func (s *socket) Write(p []byte) (int, error) {
+	done := 0
+	for {
+		if err := s.armWrite(); err != nil {
+			return done, err
+		}
+		n, err := s.tcp.Write(p[done:])
+		done += n
+		s.pushed += int64(n)
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || expired(s.writeBy) {
+			return done, err
+		}
+		s.writeArmed = 0
+	}
+}
+
+// writeAll writes all of bufs until writeBy.
+func (s *socket) writeAll(bufs [][]byte) error {
+	for _, b := range bufs {
+		if _, err := s.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// quiet reports whether the idle socket is open and nothing waits on it. It
+// may take a byte: then the answer is no, and the line is not used again.
+func (s *socket) quiet() bool {
+	var one [1]byte
+	s.nowait = true
+	_, err := s.Read(one[:])
+	s.nowait = false
+	return err == errWouldBlock
+}
