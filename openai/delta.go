@@ -75,8 +75,11 @@ func (d *Delta) object(c *cursor, name []byte) {
 			c.skip()
 		}
 	}
-	d.UsageOnly = d.HasUsage && !others && !typed && !d.Failed
+	if d.Finished && d.Finishes == 0 {
+		d.Finishes = 1
+	}
 	d.Finished = d.Finishes > 0
+	d.UsageOnly = d.HasUsage && !others && !typed && !d.Failed
 }
 
 // kind takes the type of an event that has one.
@@ -85,12 +88,11 @@ func (d *Delta) kind(name []byte) {
 	case "error":
 		d.Failed = true
 	case "response.failed":
-		d.Failed = true
-		d.Finishes = 1
+		d.Failed, d.Finished = true, true
 	case "response.completed", "response.incomplete",
 		"image_generation.completed", "image_edit.completed",
 		"speech.audio.done", "transcript.text.done":
-		d.Finishes = 1
+		d.Finished = true
 	}
 }
 

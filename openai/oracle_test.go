@@ -266,3 +266,9 @@ func TestRequestSeedsAgainstOracle(t *testing.T) {
 		checkRequest(t, &q, fmt.Appendf(nil, `{"a":%d,%q:null,"b":[{"%s":1}]}`, i, name, name))
 	}
 }
+
+// hasTwins reports whether the names of an object of a valid text are not all
+// different, or are not Unicode.
+func hasTwins(body []byte) bool {
+	return json.Valid(body) && !jsontext.Value(body).IsValid()
+}
