@@ -6,60 +6,56 @@
 package ratelimit
 
 import (
+	"math/bits"
 	"sync/atomic"
 	"time"
 )
 
 // MaxRate is the highest limit that is told apart: more counts as much.
-const MaxRate = 1<<usedBits - 1 // 16,777,215 per second
+const MaxRate = 1<<24 - 1
 
 // Bucket admits a number of requests per second, all of which may come at once.
 //
 // It is the virtual scheduling algorithm of ITU-T I.371 (GCRA) with one change.
-// Each admitted request books 1/rate of a second on a time line, one after the
+// Each admitted request books 1/limit of a second on a time line, one after the
 // other, never earlier than now; the line's end is the theoretical arrival time.
 // While it is ahead of now there is a burst. GCRA admits whatever ends at most a
-// second ahead of now: after a burst of a second's worth its bucket fills up
-// again at once, so that somebody who hammers gets twice the rate in his first
-// second. Here a burst must end within a second of its own beginning. So
+// second ahead of now: its bucket fills up again while a burst is going on, so
+// that somebody who hammers gets twice the limit in his first second. Here a
+// burst must end within a second of its own beginning. So
 //
 //   - from rest, a second's worth may come in one instant;
-//   - who hammers gets the rate in his first second, and in every later one;
-//   - who keeps to the rate is never refused, and his bucket is always full;
-//   - whatever is done, n seconds admit no more than n+1 seconds' worth, as with
-//     a token bucket that holds one second's worth: it admits less, never more;
-//   - who is refused is told to wait for the end of his second (as "retry-after"
-//     counts whole seconds), and then finds the bucket full.
+//   - who hammers gets the limit in his first second, and in every later one;
+//   - who leaves 1/limit between two requests is never refused, and always finds
+//     the bucket full;
+//   - whatever is done, n seconds admit no more than n+1 seconds' worth: what a
+//     token bucket of one second's worth would refuse is refused here too;
+//   - who is refused is told to wait for the end of his second ("retry-after"
+//     counts whole seconds anyway), and finds the bucket full then.
 //
-// The word holds the beginning of the burst and how many requests it has had.
-// From these the line's end follows without rounding: no 1/rate is ever
-// calculated, so that no rate drifts.
+// The price: who comes irregularly, just below the limit on average, is refused
+// what goes beyond it within the second of a burst. A limit per second says so.
+//
+// The word holds when the burst began and how many requests it has had. The
+// line's end follows from these without rounding, because 1/limit is never
+// calculated: no limit drifts, however high.
 //
 // A nil *Bucket admits everything.
 type Bucket struct {
-	limit int64 // per second; 0 refuses everything
-	state *state
-}
+	limit    int64 // per second; 0 refuses everything
+	usedBits uint8 // of the word, at its low end; above them is the beginning
 
-// state is what a key has used. Buckets of the same key share it when their
-// rates differ, because requests in flight keep the configuration they began
-// with: what was used stays used, whatever the rate.
-type state struct {
 	word atomic.Uint64
-	_    [56]byte // a cache line each: one key's traffic must not slow another's
+	_    [40]byte // a cache line for each bucket: one key's traffic must not slow another's
 }
 
-// The word: the beginning in ticks above, the requests used below. It wraps
-// after 4.5 years; who was at rest for half of that is refused for one second
-// at worst.
-const (
-	usedBits = 24
-	tickBits = 17 // a tick is 2^17 ns = 131 µs; it is cut off a burst's second at most
-	signBits = usedBits - tickBits
-
-	usedMask = 1<<usedBits - 1
-	tickMask = 1<<tickBits - 1
-)
+// Of the beginning, 57 bits of nanoseconds are kept. That wraps after 4.5 years;
+// who was at rest for half of that finds used again what was used then, for a
+// second at most. Where limit needs more than the other 7 bits, the beginning
+// loses as many: it is cut down to a tick of 2^(usedBits-7) ns, which makes a
+// burst's second too short by as much. That is nothing up to 127 per second,
+// 1 µs at 100,000 and 131 µs at MaxRate.
+const beginBits = 57
 
 // second is the window of a burst.
 const second = int64(time.Second)
@@ -81,6 +77,22 @@ type Verdict struct {
 	RetryAfter time.Duration // until one is admitted; 0 if this one was
 }
 
+func newBucket(limit int64) *Bucket {
+	return &Bucket{limit: limit, usedBits: uint8(max(bits.Len64(uint64(limit)), 64-beginBits))}
+}
+
+// withLimit returns a bucket for another limit that goes on with b's burst: the
+// same part of it is used. b may be taken from meanwhile.
+func (b *Bucket) withLimit(limit int64) *Bucket {
+	c := newBucket(limit)
+	if b.limit > 0 {
+		word := b.word.Load()
+		used := roundUp(b.used(word)*limit, b.limit)
+		c.word.Store(c.begin(int64(b.began(word))) | uint64(used))
+	}
+	return c
+}
+
 // Limit returns the requests per second.
 func (b *Bucket) Limit() int64 { return b.limit }
 
@@ -93,60 +105,65 @@ func (b *Bucket) Take(now int64) Verdict {
 		return Verdict{OK: true}
 	}
 	if b.limit == 0 {
-		return Verdict{RetryAfter: hopeless, Reset: hopeless}
+		return Verdict{Reset: hopeless, RetryAfter: hopeless}
 	}
 	for {
-		old := b.state.word.Load()
+		old := b.word.Load()
 		word, elapsed := b.advance(old, now)
-		used := int64(word & usedMask)
-		ok := used < b.limit
+		ok := b.used(word) < b.limit
 		if ok {
 			word++
-			used++
 		}
-		if word == old || b.state.word.CompareAndSwap(old, word) {
-			return b.verdict(ok, used, elapsed)
+		if word == old || b.word.CompareAndSwap(old, word) {
+			return b.verdict(ok, b.used(word), elapsed)
 		}
 	}
 }
 
 // advance returns the word as it is at now, before the request, and how long
-// its burst has been going on.
+// its burst has been going on; a little below zero for a late goroutine.
 func (b *Bucket) advance(word uint64, now int64) (uint64, int64) {
-	used := int64(word & usedMask)
-	elapsed := since(word, now)
+	used := b.used(word)
+	elapsed := b.since(word, now)
 	switch {
 	case elapsed < -disorder:
 		// The clock was set back: begin anew, but with what is used.
-		return begin(now) | uint64(used), now & tickMask
-	case elapsed < 0:
-		return word, 0
+		return b.begin(now) | uint64(used), 0
 	case elapsed >= second || used*second <= elapsed*b.limit:
-		// At rest: the line's end is not ahead of now. A tick that has begun is
-		// booked, or else nothing would be used up by a rate of many per tick.
-		into := now & tickMask
-		return begin(now) | uint64(into*b.limit/second), into
+		// At rest: the line's end is not ahead of now. What has passed of the
+		// tick is booked, or else the many requests of one tick would each find
+		// the bucket at rest.
+		fresh := b.begin(now)
+		passed := b.since(fresh, now)
+		return fresh | uint64(passed*b.limit/second), passed
 	}
 	return word, elapsed
 }
 
 func (b *Bucket) verdict(ok bool, used, elapsed int64) Verdict {
-	v := Verdict{OK: ok, Limit: b.limit, Remaining: max(b.limit-used, 0)}
-	end := min(used*second/b.limit, second) // of the line; above a second if the rate was lowered
-	v.Reset = time.Duration(max(end-elapsed, 0))
+	v := Verdict{OK: ok, Limit: b.limit, Remaining: b.limit - used}
 	if !ok {
-		v.Reset = time.Duration(second - elapsed)
-		v.RetryAfter = v.Reset
+		v.RetryAfter = time.Duration(second - elapsed)
 	}
+	v.Reset = time.Duration(roundUp(used*second, b.limit) - elapsed)
 	return v
 }
 
+// used is how many requests the word's burst has had.
+func (b *Bucket) used(word uint64) int64 { return int64(word & (1<<b.usedBits - 1)) }
+
 // begin is the word of a burst that begins at now and has used nothing.
-func begin(now int64) uint64 { return uint64(now) >> tickBits << usedBits }
+func (b *Bucket) begin(now int64) uint64 { return uint64(now) >> b.tickBits() << b.usedBits }
+
+// began is when the word's burst began, without the bits above beginBits.
+func (b *Bucket) began(word uint64) uint64 { return word >> b.usedBits << b.tickBits() }
 
 // since is how long before now the word's burst began, below zero if after it.
-// The beginning lacks its top bits; the shifts extend the sign of the rest.
-func since(word uint64, now int64) int64 {
-	began := word >> usedBits << tickBits
-	return int64((uint64(now)-began)<<signBits) >> signBits
+// The shifts extend the sign of what is known of the difference.
+func (b *Bucket) since(word uint64, now int64) int64 {
+	return int64((uint64(now)-b.began(word))<<(64-beginBits)) >> (64 - beginBits)
 }
+
+func (b *Bucket) tickBits() uint8 { return b.usedBits - (64 - beginBits) }
+
+func roundUp(a, b int64) int64 { return (a + b - 1) / b }

@@ -24,10 +24,11 @@ func NewBuckets() *Buckets {
 	return m
 }
 
-// Get returns the bucket of a credential. The same rate gives the same bucket;
-// another rate gives a new one that knows what was used. A table that was built
-// and not taken into service does no harm: the buckets of one id share their
-// state.
+// Get returns the bucket of a credential: the same one for the same rate, and
+// for another rate a new one that goes on with what is used. Requests in flight
+// keep the bucket of the table they began with. (What they take from now on is
+// not known to the new one; when its table is then not taken into service, what
+// is used in between is forgotten once. Both is less than a burst.)
 func (m *Buckets) Get(id, perSecond int64) *Bucket {
 	perSecond = min(max(perSecond, 0), MaxRate)
 	s := m.shard(id)
@@ -36,9 +37,9 @@ func (m *Buckets) Get(id, perSecond int64) *Bucket {
 	b := s.buckets[id]
 	switch {
 	case b == nil:
-		b = &Bucket{limit: perSecond, state: new(state)}
+		b = newBucket(perSecond)
 	case b.limit != perSecond:
-		b = &Bucket{limit: perSecond, state: b.state}
+		b = b.withLimit(perSecond)
 	}
 	s.buckets[id] = b
 	return b
