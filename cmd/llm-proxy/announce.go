@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"llmproxy/demo"
+	"llmproxy/route"
+)
+
+// announce tells whoever started the gateway where it is, what is on and what
+// is off, and, once, the keys that were made.
+func (g *gateway) announce(out io.Writer, address string, made firstStart) {
+	base := "http://" + address
+	if g.o.TLSCertFile != "" {
+		base = "https://" + address
+	}
+	fmt.Fprintf(out, "llm-proxy %s on %s\n\n", version, base)
+	writeTree(out, g.state())
+	if made.clientKey != "" || made.adminKey != "" {
+		fmt.Fprint(out, "\nMade for you, and shown only now:\n")
+		if made.clientKey != "" {
+			fmt.Fprintf(out, "  client key  %s\n", made.clientKey)
+		}
+		if made.adminKey != "" {
+			fmt.Fprintf(out, "  admin key   %s\n", made.adminKey)
+		}
+	}
+	if made.clientKey != "" {
+		fmt.Fprintf(out, "\nTry it:\n%s\n", tryIt(base, made.clientKey, firstModel(g.live.Table())))
+	}
+	fmt.Fprintf(out, "\n  %s/docs     every endpoint, to try in the browser\n  %s/metrics  for Prometheus\n  %s/health   is it up\n\n",
+		base, base, base)
+}
+
+// fact is a line of the tree: something that is on or off, and what to know of it.
+type fact struct {
+	name   string
+	on     bool
+	detail string
+}
+
+// state collects what is on and what is off.
+func (g *gateway) state() []fact {
+	t := g.live.Table()
+	return []fact{
+		{"store", true, g.storeDetail()},
+		{"configuration", !t.Empty(), g.configurationDetail(t)},
+		{"client auth", !g.o.AllowAnonymous, choose(g.o.AllowAnonymous, "ALLOW_ANONYMOUS lets everyone in while there is no client key", "a key on every request")},
+		{"admin API", g.adminKey.isSet, choose(g.adminKey.isSet, "/admin/v1", "set ADMIN_KEY")},
+		{"encrypted provider keys", g.o.SecretKey != "", choose(g.o.SecretKey != "", "AES-256-GCM", "provider keys lie in plain text: set SECRET_KEY")},
+		{"TLS", g.o.TLSCertFile != "", choose(g.o.TLSCertFile != "", g.o.TLSCertFile, "set TLS_CERT_FILE and TLS_KEY_FILE, or keep to loopback")},
+		{"metrics", true, choose(g.o.MetricsKey != "", "/metrics, with METRICS_KEY", "/metrics, open to all who reach this port")},
+		{"provider certificates", g.o.VerifySSL, choose(g.o.VerifySSL, "checked", "VERIFY_SSL=false: anybody may pose as a provider")},
+	}
+}
+
+func choose(cond bool, yes, no string) string {
+	if cond {
+		return yes
+	}
+	return no
+}
+
+func (g *gateway) storeDetail() string {
+	if g.embedded() {
+		return "SQLite in " + g.o.DataDir
+	}
+	return "PostgreSQL"
+}
+
+func (g *gateway) configurationDetail(t *route.Table) string {
+	if t.Empty() {
+		return "none yet: waiting for the database"
+	}
+	names := make([]string, 0, len(t.Providers))
+	for _, p := range t.Providers {
+		names = append(names, p.Name)
+	}
+	if len(names) > 5 {
+		names = append(names[:5], "…")
+	}
+	detail := fmt.Sprintf("version %d: %d providers (%s), %d client keys", t.Version, len(t.Providers),
+		strings.Join(names, ", "), len(t.Set().Credentials))
+	if len(names) == 1 && names[0] == demoKey && g.demo != nil {
+		detail += "; the demo provider goes when you add one"
+	}
+	return detail
+}
+
+func writeTree(out io.Writer, facts []fact) {
+	for i, f := range facts {
+		branch, mark := "├─", "on "
+		if i == len(facts)-1 {
+			branch = "└─"
+		}
+		if !f.on {
+			mark = "off"
+		}
+		fmt.Fprintf(out, "  %s %s  %-24s %s\n", branch, mark, f.name, f.detail)
+	}
+}
+
+// tryIt is a command line that streams an answer.
+func tryIt(base, key, model string) string {
+	return fmt.Sprintf(`  curl -N %s/v1/chat/completions \
+    -H "Authorization: Bearer %s" -H "Content-Type: application/json" \
+    -d '{"model":"%s","stream":true,"messages":[{"role":"user","content":"Hello!"}]}'`, base, key, model)
+}
+
+// firstModel names a model that answers.
+func firstModel(t *route.Table) string {
+	for name := range t.Models {
+		return name
+	}
+	if t.Any() != nil {
+		return "gpt-4o-mini"
+	}
+	return demo.Model
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"llmproxy/admin"
+	"llmproxy/config"
+	"llmproxy/downstream"
+	"llmproxy/health"
+	"llmproxy/metrics"
+	"llmproxy/ratelimit"
+	"llmproxy/route"
+	"llmproxy/server"
+	"llmproxy/store"
+	"llmproxy/tokens"
+	"llmproxy/upstream"
+	"llmproxy/usage"
+	"llmproxy/web"
+)
+
+// gateway is a process that serves, wired: every part knows only what it is
+// given here.
+type gateway struct {
+	o        *config.Options
+	log      *slog.Logger
+	store    store.Store
+	metrics  *metrics.Registry
+	live     *route.Live
+	pool     *tokens.Pool
+	watcher  *downstream.Watcher
+	demo     *demoProvider // nil with a database of one's own
+	snapshot *store.Snapshot
+	adminKey adminKey
+	migrated atomic.Bool // the database has this binary's schema
+	server   *server.Server
+	handler  fasthttp.RequestHandler
+}
+
+// newGateway wires the parts. It opens files, and no network.
+func newGateway(o *config.Options, log *slog.Logger) (g *gateway, err error) {
+	g = &gateway{o: o, log: log}
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	g.metrics = metrics.New(metrics.Options{Version: version, MaxSeries: o.MaxMetricSeries})
+	sealer := store.NewSealer(o.SecretKey.Reveal())
+	g.store, err = store.Open(store.Options{
+		URL: o.DBURL.Reveal(), Dir: o.DataDir, Sealer: sealer, Poll: o.ConfigPoll, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if g.watcher, err = downstream.NewWatcher(); err != nil {
+		return nil, fmt.Errorf("watch for clients that leave: %w", err)
+	}
+	builder, err := newBuilder(o, g.metrics)
+	if err != nil {
+		return nil, err
+	}
+	source := route.Source(g.store)
+	if g.embedded() {
+		g.demo = &demoProvider{log: log}
+		source = demoSource{Source: g.store, demo: g.demo}
+	} else {
+		g.snapshot = store.NewSnapshot(o.DataDir, sealer)
+	}
+	g.live = route.NewLive(builder, source, g.keepSnapshot)
+	g.pool = tokens.NewPool(tokens.Options{Workers: o.TokenWorkers, Queue: o.TokenQueue})
+	g.adminKey.set(o.AdminKey.Reveal())
+	return g, nil
+}
+
+// embedded reports whether the configuration lives in the SQLite file.
+func (g *gateway) embedded() bool { return g.o.DBURL == "" }
+
+// wireHandlers makes the servers. It comes after start, which may make the
+// admin key.
+func (g *gateway) wireHandlers() {
+	checker := health.NewChecker(g.subjects)
+	g.server = server.New(server.Options{
+		MaxBodyBytes: g.o.MaxBodyBytes, MaxHeaderBytes: g.o.MaxHeaderBytes,
+		MaxAnswerBytes: int(g.o.MaxAnswerBytes), MaxEventBytes: int(g.o.MaxEventBytes),
+		MaxConcurrent: g.o.MaxConcurrentRequests,
+		ReadTimeout:   g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(),
+	}, server.Deps{
+		Live: g.live, Metrics: g.metrics, Tokens: g.pool, Sink: usage.Discard, Watcher: g.watcher,
+		Health: checker, IsAdmin: g.adminKey.Matches, Log: g.log,
+	})
+	api := admin.New(admin.Deps{
+		Store: g.store, Reload: g.reload, Prober: adminProber{checker}, Log: g.log,
+		AdminKeyHash: g.adminKey.hash, HasAdminKey: g.adminKey.isSet,
+	})
+	r := server.NewRouter()
+	g.server.Register(r)
+	api.Register(r)
+	web.Register(r)
+	g.handler = r.Handler
+}
+
+// reload serves the newest configuration and says what it holds.
+func (g *gateway) reload(ctx context.Context) (admin.Applied, error) {
+	t, err := g.live.Reload(ctx)
+	if err != nil {
+		return admin.Applied{}, err
+	}
+	set := t.Set()
+	return admin.Applied{Version: t.Version, Providers: len(set.Providers), Credentials: len(set.Credentials)}, nil
+}
+
+// keepSnapshot writes the configuration that came to serve to disk, for a
+// start without the database.
+func (g *gateway) keepSnapshot(set *config.Set) {
+	if g.snapshot == nil {
+		return
+	}
+	if err := g.snapshot.Save(set); err != nil {
+		g.metrics.SnapshotErrors.Inc()
+		g.log.Error("snapshot not written", "error", err)
+	}
+}
+
+// newBuilder resolves what all providers have in common.
+func newBuilder(o *config.Options, m *metrics.Registry) (*route.Builder, error) {
+	roots, err := providerRoots(o.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return &route.Builder{
+		Metrics: m, Buckets: ratelimit.NewBuckets(), CutPrefix: o.ProviderSuffix, AllowAnonymous: o.AllowAnonymous,
+		Client: upstream.Settings{
+			Timeouts: upstream.Timeouts{
+				Connect: o.ConnectTimeout, Write: o.WriteTimeout, FirstByte: o.FirstByteTimeout,
+				FirstEvent: o.FirstEventTimeout, Idle: o.StreamIdleTimeout, Total: o.RequestTimeout,
+			},
+			InsecureTLS: !o.VerifySSL, RootCAs: roots, AllowLinkLocal: o.AllowPrivateUpstreams,
+			UserAgent: "llm-proxy/" + version,
+		},
+	}, nil
+}
+
+// providerRoots returns the system's certificate authorities and those of the
+// file; nil, the system's alone, without one.
+func providerRoots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("CA_FILE: %w", err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("CA_FILE: %s holds no PEM certificate", file)
+	}
+	return roots, nil
+}
+
+// listen opens the public address.
+func (g *gateway) listen() (net.Listener, error) {
+	address := net.JoinHostPort(g.o.Host, strconv.Itoa(g.o.Port))
+	inner, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, errors.Unwrap(err))
+	}
+	ln := downstream.NewListener(inner, downstream.Options{WriteTimeout: g.o.ClientWriteTimeout, Log: g.log})
+	if g.o.TLSCertFile == "" {
+		return ln, nil
+	}
+	cert, err := downstream.LoadCertificate(g.o.TLSCertFile, g.o.TLSKeyFile, func(err error) {
+		if err != nil {
+			g.log.Error("changed TLS certificate not used", "error", err)
+			return
+		}
+		g.log.Info("TLS certificate changed")
+	})
+	if err != nil {
+		inner.Close()
+		return nil, err
+	}
+	return downstream.NewTLSListener(ln, cert), nil
+}
+
+// close gives back what newGateway opened.
+func (g *gateway) close() {
+	if g.pool != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		g.pool.Close(ctx)
+		cancel()
+	}
+	if g.demo != nil {
+		g.demo.close()
+	}
+	if g.watcher != nil {
+		_ = g.watcher.Close()
+	}
+	if g.store != nil {
+		g.store.Close()
+	}
+}

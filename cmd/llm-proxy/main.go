@@ -1,0 +1,88 @@
+// Command llm-proxy is a gateway between OpenAI clients and LLM providers.
+//
+//	llm-proxy [serve]                     serve clients
+//	llm-proxy migrate up|down|version|force N
+//	llm-proxy mock                        run a provider that answers by itself
+//	llm-proxy check                       check the settings and the configuration
+//	llm-proxy health                      ask a running gateway whether it serves
+//	llm-proxy version
+//
+// llm-proxy --help lists the settings.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"llmproxy/config"
+)
+
+// version is set by the build: -ldflags "-X main.version=…".
+var version = "dev"
+
+// What the process exits with.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2 // settings that cannot be used
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr))
+}
+
+// run is the whole program. Tests call it too.
+func run(ctx context.Context, args []string, lookup func(string) (string, bool), out, errOut io.Writer) int {
+	lookup, err := config.DotEnv(".env", lookup)
+	if err != nil {
+		return fail(errOut, exitUsage, err)
+	}
+	o, err := config.ParseOptions(args, lookup, out)
+	if err != nil {
+		return fail(errOut, exitUsage, err)
+	}
+	if err := command(ctx, o, out, errOut); err != nil {
+		return fail(errOut, exitError, err)
+	}
+	return exitOK
+}
+
+func command(ctx context.Context, o *config.Options, out, errOut io.Writer) error {
+	switch o.Command {
+	case "help":
+		return nil
+	case "version":
+		fmt.Fprintln(out, "llm-proxy", version)
+		return nil
+	case "serve":
+		return serve(ctx, o, out, errOut)
+	case "migrate":
+		return migrate(ctx, o, out)
+	case "mock":
+		return mock(ctx, o, out)
+	case "check":
+		return check(ctx, o, out)
+	case "health":
+		return askHealth(ctx, o, out)
+	}
+	panic("BUG: a command that is not served: " + o.Command)
+}
+
+// fail reports what was wrong, each fault on a line of its own.
+func fail(errOut io.Writer, code int, err error) int {
+	if problems, ok := err.(config.Problems); ok {
+		fmt.Fprintf(errOut, "llm-proxy: %d settings cannot be used:\n", len(problems))
+		for _, p := range problems {
+			fmt.Fprintf(errOut, "  %s: %s\n", p.Field, p.Message)
+		}
+		return code
+	}
+	fmt.Fprintln(errOut, "llm-proxy:", err)
+	return code
+}

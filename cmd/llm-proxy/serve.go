@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"llmproxy/config"
+	"llmproxy/store"
+)
+
+// startTimeout is how long a start waits for the database before it goes on
+// with the last good configuration.
+const startTimeout = 2 * time.Second
+
+// serve runs the gateway until ctx ends, then drains it.
+func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error {
+	log, closeLog := newLogger(o, errOut)
+	defer closeLog()
+	g, err := newGateway(o, log)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	ln, err := g.listen()
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	made, err := g.start(ctx)
+	if err != nil {
+		return err
+	}
+	g.wireHandlers()
+
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		g.store.Watch(background, g.refresh(background))
+	}()
+	defer func() { stop(); <-watching }()
+
+	served := make(chan error, 1)
+	go func() { served <- g.server.Serve(ln, g.handler) }()
+	g.announce(out, ln.Addr().String(), made)
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+		return g.drain(served)
+	}
+}
+
+// start brings a first configuration to serve: the store's, else the last good
+// one from disk. A database that is away is no reason not to start; one that
+// this binary can never work with is.
+func (g *gateway) start(ctx context.Context) (firstStart, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if g.embedded() {
+		if err := g.store.Migrate(ctx); err != nil {
+			return firstStart{}, err
+		}
+		return g.startEmbedded(ctx)
+	}
+	err := g.migrateOnce(ctx)
+	if err != nil && !errors.Is(err, store.ErrUnavailable) {
+		return firstStart{}, err
+	}
+	if err == nil {
+		_, err = g.live.Reload(ctx)
+	}
+	if err != nil {
+		g.startFromSnapshot(err)
+	}
+	return firstStart{}, nil
+}
+
+// startFromSnapshot serves the last good configuration; without one the
+// gateway waits for the database, not ready.
+func (g *gateway) startFromSnapshot(cause error) {
+	set, at, err := g.snapshot.Load()
+	if err == nil {
+		_, err = g.live.Apply(set)
+	}
+	if err != nil {
+		g.log.Error("no configuration: waiting for the database", "database", cause, "snapshot", err)
+		return
+	}
+	g.log.Warn("configuration not loaded: serving the last good one", "database", cause,
+		"version", set.Version, "saved_at", at)
+}
+
+// migrateOnce brings the database to this binary's schema, the first time that
+// it can be reached.
+func (g *gateway) migrateOnce(ctx context.Context) error {
+	if g.migrated.Load() {
+		return nil
+	}
+	err := g.store.Migrate(ctx)
+	g.migrated.Store(err == nil)
+	return err
+}
+
+// refresh returns what follows a change in the store.
+func (g *gateway) refresh(ctx context.Context) func() {
+	return func() {
+		before := g.live.Table()
+		err := g.migrateOnce(ctx)
+		t := before
+		if err == nil {
+			t, err = g.live.Refresh(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			g.log.Error("configuration not reloaded: the old one keeps serving", "error", err, "version", before.Version)
+		case t != before:
+			g.log.Info("configuration reloaded", "version", t.Version)
+		}
+	}
+}
+
+// drain lets requests in flight end, for SHUTDOWN_GRACE_SECS.
+func (g *gateway) drain(served <-chan error) error {
+	g.log.Info("draining", "grace", g.o.ShutdownGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), g.o.ShutdownGrace)
+	defer cancel()
+	if err := g.server.Shutdown(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		g.log.Warn("connections left open", "error", err)
+	}
+	<-served
+	g.log.Info("stopped")
+	return nil
+}

@@ -1,0 +1,59 @@
+package route
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"llmproxy/config"
+	"llmproxy/metrics"
+	"llmproxy/ratelimit"
+)
+
+// Caller is a client key and what it may do. It is immutable but for its
+// bucket, which all Tables that know the key share.
+type Caller struct {
+	ID      int64
+	Name    string
+	Label   metrics.Label
+	Bucket  *ratelimit.Bucket // nil is unlimited
+	Limited *metrics.Counter  // requests that the bucket refused
+
+	allowed models // route is nil: only the names matter
+	all     bool
+}
+
+// Allows reports whether the caller may use the model of that public name.
+func (c *Caller) Allows(public []byte) bool {
+	return c.all || c.allowed.find(public) != nil
+}
+
+// AllowsAll reports whether the caller may use every model.
+func (c *Caller) AllowsAll() bool { return c.all }
+
+// newCaller compiles a credential. The bucket is the one that the key already
+// has, if it has one.
+func (b *Builder) newCaller(c *config.Credential) (*Caller, [32]byte, error) {
+	var hash [32]byte
+	if n, err := hex.Decode(hash[:], []byte(c.Hash)); err != nil || n != len(hash) {
+		return nil, hash, fmt.Errorf("credential %q: credential_key is not the hex SHA-256 of a key", c.Name)
+	}
+	label := b.Metrics.Label(c.Name)
+	caller := &Caller{
+		ID: c.ID, Name: c.Name, Label: label, Limited: b.Metrics.RateLimited(label), all: len(c.AllowedModels) == 0,
+	}
+	if c.RateLimit != nil {
+		caller.Bucket = b.Buckets.Get(c.ID, *c.RateLimit)
+	}
+	caller.allowed = newModels()
+	for _, name := range c.AllowedModels {
+		caller.all = caller.all || name == "*"
+		if prefix, ok := strings.CutSuffix(name, "*"); ok {
+			caller.allowed.prefix[prefix] = &Route{}
+		} else {
+			caller.allowed.exact[name] = &Route{}
+		}
+	}
+	caller.allowed.index()
+	return caller, hash, nil
+}

@@ -1,0 +1,114 @@
+package route
+
+import (
+	"time"
+
+	"llmproxy/balance"
+	"llmproxy/metrics"
+)
+
+// MaxAttempts is how many targets one request may ask at most.
+const MaxAttempts = 3
+
+// Route is the way to one model: every target that serves it, best tier first.
+// It is immutable and shared by all requests for the model.
+type Route struct {
+	Model   metrics.Label // the declared name or pattern; metrics.Other when only providers that serve everything are left
+	Created time.Time     // when the first provider that serves it was declared
+
+	declared bool // by its full name
+	tiers    []tier
+}
+
+// Declared reports whether some provider declares the model by its full name.
+func (r *Route) Declared() bool { return r.declared }
+
+// tier is targets of one rank: they share the traffic by weight, and the next
+// tier is asked only when none of them is fit.
+type tier struct {
+	targets []Target
+	choice  *balance.Alias
+}
+
+// Tried remembers which targets a request has asked. Its zero value is none.
+type Tried struct {
+	n  int
+	at [MaxAttempts]*Target
+}
+
+// Add notes that the target has been asked.
+func (t *Tried) Add(target *Target) {
+	if t.n < len(t.at) {
+		t.at[t.n] = target
+		t.n++
+	}
+}
+
+// Has reports whether the target has been asked.
+func (t *Tried) Has(target *Target) bool {
+	for i := range t.n {
+		if t.at[i] == target {
+			return true
+		}
+	}
+	return false
+}
+
+// Len returns how many targets have been asked.
+func (t *Tried) Len() int { return t.n }
+
+// Pick draws the target to ask: of the first tier that has a usable one, in
+// proportion to weight. When no target is usable it gives an untried one all
+// the same, because a provider that was bad a moment ago is a better chance
+// than none. It returns nil when every target has been tried.
+//
+// random is 64 uniformly random bits; now is in unix nanoseconds.
+func (r *Route) Pick(random uint64, tried *Tried, now int64) *Target {
+	for i := range r.tiers {
+		if t := r.tiers[i].pick(random, tried, now); t != nil {
+			return t
+		}
+	}
+	for i := range r.tiers {
+		if t := r.tiers[i].anyUntried(random, tried); t != nil {
+			return t
+		}
+	}
+	return nil
+}
+
+func (t *tier) pick(random uint64, tried *Tried, now int64) *Target {
+	// Fast path: the weighted choice is fit.
+	if x := &t.targets[t.choice.Pick(random)]; !tried.Has(x) && x.Provider.Client.Usable(now) {
+		return x
+	}
+	// Slow path: the next fit one after a random start.
+	n := len(t.targets)
+	for i, start := 0, int(random%uint64(n)); i < n; i++ {
+		if x := &t.targets[(start+i)%n]; !tried.Has(x) && x.Provider.Client.Usable(now) {
+			return x
+		}
+	}
+	return nil
+}
+
+func (t *tier) anyUntried(random uint64, tried *Tried) *Target {
+	n := len(t.targets)
+	for i, start := 0, int(random%uint64(n)); i < n; i++ {
+		if x := &t.targets[(start+i)%n]; !tried.Has(x) {
+			return x
+		}
+	}
+	return nil
+}
+
+// Targets calls yield for every target, in the order of the tiers.
+func (r *Route) Targets(yield func(*Target) bool) {
+	for i := range r.tiers {
+		for j := range r.tiers[i].targets {
+			if !yield(&r.tiers[i].targets[j]) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package route
+
+import (
+	"crypto/sha256"
+
+	"llmproxy/config"
+)
+
+// Table is one version of the configuration, ready to serve. It is immutable:
+// a request that loaded it may use it and all it points to until its end.
+type Table struct {
+	Version   int64
+	Providers []*Provider // enabled or not, in the order of the Set
+
+	set       *config.Set
+	callers   map[[sha256.Size]byte]*Caller
+	anonymous *Caller // serves requests when no credential is configured; nil refuses them
+	models    models
+	cut       string // "Proxy/", cut from the front of asked names; empty cuts nothing
+}
+
+// Set returns the configuration that the Table was built from. Nobody may change it.
+func (t *Table) Set() *config.Set { return t.set }
+
+// Empty reports whether no configuration has arrived yet.
+func (t *Table) Empty() bool { return t.set == nil }
+
+// Caller returns who holds the key; nil if nobody does. An empty key is the
+// anonymous caller's, if the process lets one in.
+//
+// The key is hashed first and found by its hash, so that the time this takes
+// tells nothing about the keys that exist.
+func (t *Table) Caller(key []byte) *Caller {
+	if t.anonymous != nil {
+		return t.anonymous
+	}
+	if len(key) == 0 {
+		return nil
+	}
+	return t.callers[sha256.Sum256(key)]
+}
+
+// Public returns the name that is looked up for the asked one: without the
+// prefix that the process cuts (PROVIDER_SUFFIX). It is a view of asked.
+func (t *Table) Public(asked []byte) []byte {
+	n := len(t.cut)
+	if n > 0 && len(asked) > n && string(asked[:n]) == t.cut {
+		return asked[n:]
+	}
+	return asked
+}
+
+// Route returns the way to a model by its public name; nil if nobody serves it.
+func (t *Table) Route(public []byte) *Route { return t.models.find(public) }
+
+// Any returns the way for requests that name no model: the providers that
+// serve every model. It is nil if there are none.
+func (t *Table) Any() *Route { return t.models.any }
+
+// Models calls yield for every public model name that is declared in full, in
+// sorted order, until yield returns false. Patterns have no names to list.
+func (t *Table) Models(yield func(name string, route *Route) bool) {
+	for _, name := range t.models.names {
+		if !yield(name, t.models.exact[name]) {
+			return
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package route
+
+import (
+	"strings"
+	"sync/atomic"
+
+	"llmproxy/metrics"
+	"llmproxy/openai"
+	"llmproxy/upstream"
+)
+
+// Provider is a configured provider with its connections. It is immutable but
+// for what it points to: Client, Meter and Learned outlive the Table.
+type Provider struct {
+	ID        int64
+	Name      string
+	NameBytes []byte // Name, for a header
+	Label     metrics.Label
+	Enabled   bool
+	Client    *upstream.Client
+	Meter     *metrics.Provider
+	Learned   *Learned
+	Models    []string // the declared public names and patterns; empty serves every model
+
+	mapping  map[string]string // public to the provider's own
+	patterns []string          // the keys of mapping that end in '*'
+}
+
+// Learned is what the gateway found out about a provider by talking to it.
+// It is kept as long as the provider's address and key stay the same.
+type Learned struct {
+	// RefusesStreamOptions is set once a provider has refused
+	// stream_options.include_usage; it is not asked for it again.
+	RefusesStreamOptions atomic.Bool
+}
+
+// Target is one provider as the server of one model.
+type Target struct {
+	Provider *Provider
+	Meter    *metrics.Model
+
+	name   []byte // the provider's name of the model as a JSON string; nil when it depends on the asked one
+	prefix int    // bytes of the asked name that the pattern's prefix covers, when own replaces it
+	own    string // what stands in front of the rest of the asked name
+	asIs   bool   // the asked name is sent
+}
+
+// Upstream returns the JSON string that the provider is asked for, or nil when
+// the name in the request's body is right as it stands. public is the name
+// without the prefix; cut tells whether one was cut. scratch is used for names
+// that are made up here, and is returned as the result's memory then.
+func (t *Target) Upstream(scratch, public []byte, cut bool) []byte {
+	switch {
+	case t.name != nil:
+		return t.name
+	case t.asIs && !cut:
+		return nil
+	case t.asIs:
+		return openai.AppendString(scratch, string(public))
+	default:
+		return openai.AppendString(scratch, t.own+string(public[t.prefix:]))
+	}
+}
+
+// UpstreamName returns the provider's own name for the model of that public name.
+func (p *Provider) UpstreamName(public string) string {
+	if own, ok := p.mapping[public]; ok {
+		return own
+	}
+	best, own := -1, public
+	for _, pattern := range p.patterns {
+		prefix := pattern[:len(pattern)-1]
+		if !strings.HasPrefix(public, prefix) || len(prefix) <= best {
+			continue
+		}
+		best = len(prefix)
+		value := p.mapping[pattern]
+		if own = strings.TrimSuffix(value, "*"); own != value {
+			own += public[len(prefix):]
+		}
+	}
+	return own
+}
+
+// newTarget makes the target for the models that pattern covers: a full name, a
+// pattern that ends in '*', or "" for a provider that serves every model.
+// key is the mapping's own key that serves it.
+func (b *Builder) newTarget(p *Provider, key string, model metrics.Label) Target {
+	t := Target{Provider: p, Meter: b.Metrics.Model(model, p.Label)}
+	value, mapped := p.mapping[key]
+	if !mapped {
+		t.asIs = true
+		return t
+	}
+	prefix, pattern := strings.CutSuffix(key, "*")
+	own, wild := strings.CutSuffix(value, "*")
+	switch {
+	case !pattern || !wild:
+		t.name = openai.AppendString(nil, value)
+	case own == prefix:
+		t.asIs = true
+	default:
+		t.prefix, t.own = len(prefix), own
+	}
+	return t
+}
+
+// Open reports whether the provider serves models that are not declared by name.
+func (p *Provider) Open() bool { return len(p.mapping) == 0 || len(p.patterns) > 0 }
+
+// PublicNames returns the names under which clients reach the
+// provider's own model through a pattern or an empty mapping.
+func (p *Provider) PublicNames(own string) []string {
+	if len(p.mapping) == 0 {
+		return []string{own}
+	}
+	var names []string
+	for _, pattern := range p.patterns {
+		value, wild := strings.CutSuffix(p.mapping[pattern], "*")
+		if rest, ok := strings.CutPrefix(own, value); ok && wild {
+			names = append(names, pattern[:len(pattern)-1]+rest)
+		}
+	}
+	return names
+}

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"time"
+
+	"llmproxy/openai"
+)
+
+// admit decides whether the request may go on, and finds the way to its model.
+// Nothing of the body is read before the key is known to be good.
+func (s *Server) admit(x *exchange) error {
+	x.table = s.live.Table()
+	if err := s.hasRoom(); err != nil {
+		return err
+	}
+	if err := x.authenticate(); err != nil {
+		return err
+	}
+	if err := s.charge(&x.ctx.Response.Header, x.caller, x.startAt); err != nil {
+		return err
+	}
+	if err := x.readBody(s.MaxBodyBytes); err != nil {
+		return err
+	}
+	if err := x.parsed.Parse(x.body); err != nil {
+		return err
+	}
+	return x.findRoute()
+}
+
+// hasRoom refuses work while the gateway drains or is full.
+func (s *Server) hasRoom() error {
+	if s.draining.Load() {
+		return openai.ErrOverloaded(time.Second)
+	}
+	if s.MaxConcurrent > 0 && s.active.Load() > s.MaxConcurrent {
+		s.metrics.OverloadRejected.Inc()
+		return openai.ErrOverloaded(time.Second)
+	}
+	return nil
+}
+
+// authenticate finds out who asks.
+func (x *exchange) authenticate() error {
+	x.caller = x.table.Caller(credential(x.ctx))
+	if x.caller == nil {
+		return openai.ErrInvalidKey()
+	}
+	return nil
+}
+
+// findRoute looks up who serves the model, and whether the caller may use it.
+func (x *exchange) findRoute() error {
+	if x.parsed.Model == nil {
+		return x.findAnyRoute()
+	}
+	x.public = x.table.Public(x.parsed.Model)
+	x.cut = len(x.public) != len(x.parsed.Model)
+	if !x.caller.Allows(x.public) {
+		return openai.ErrModelNotAllowed(string(x.public))
+	}
+	if x.route = x.table.Route(x.public); x.route == nil {
+		return openai.ErrModelNotFound(string(x.public))
+	}
+	return nil
+}
+
+// findAnyRoute takes the providers that serve every model, where OpenAI allows
+// a request without one. A caller that may use only some models must name one.
+func (x *exchange) findAnyRoute() error {
+	if x.endpoint.needsModel || !x.caller.AllowsAll() {
+		return openai.ErrModelMissing()
+	}
+	if x.route = x.table.Any(); x.route == nil {
+		return openai.ErrBody("model", "no provider serves requests without a model: name one")
+	}
+	return nil
+}

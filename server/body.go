@@ -1,0 +1,81 @@
+package server
+
+import (
+	"io"
+
+	"github.com/valyala/fasthttp"
+
+	"llmproxy/openai"
+)
+
+// firstRead is how much room a body gets before its bytes arrive: a declared
+// length is a claim, and memory follows the bytes.
+const firstRead = 64 << 10
+
+// readBody reads the whole request body into x.body, limit bytes at most.
+// What is too long is refused at once by its declared length, else as soon as
+// the limit is passed; the connection is closed then, its rest unread.
+func (x *exchange) readBody(limit int64) error {
+	h := &x.ctx.Request.Header
+	if e := h.ContentEncoding(); len(e) > 0 && string(e) != "identity" {
+		x.ctx.SetConnectionClose()
+		return openai.ErrMalformed(fasthttp.StatusUnsupportedMediaType, "a compressed request body is not supported: send it plain")
+	}
+	declared := int64(h.ContentLength())
+	if declared > limit {
+		x.ctx.SetConnectionClose()
+		return openai.ErrTooLarge(limit)
+	}
+	r := x.ctx.RequestBodyStream()
+	if r == nil {
+		x.body = append(x.body[:0], x.ctx.Request.Body()...)
+		return nil
+	}
+	var err error
+	if x.body, err = readAll(r, x.body[:0], declared, limit); err == nil {
+		return nil
+	}
+	x.ctx.SetConnectionClose()
+	if err == errLimit {
+		return openai.ErrTooLarge(limit)
+	}
+	e := openai.ErrMalformed(fasthttp.StatusBadRequest, "the request body could not be read to its end")
+	e.Cause = err
+	return e
+}
+
+var errLimit = fasthttp.ErrBodyTooLarge
+
+// readAll appends all of r to b, growing as bytes arrive. declared is the
+// expected length, or negative.
+func readAll(r io.Reader, b []byte, declared, limit int64) ([]byte, error) {
+	if want := min(declared+1, firstRead); int64(cap(b)) < want {
+		b = make([]byte, 0, want)
+	}
+	for {
+		if len(b) == cap(b) {
+			b = grow(b, declared)
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if int64(len(b)) > limit {
+			return b, errLimit
+		}
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+}
+
+// grow returns b with more room: twice as much, or just enough when the
+// declared length is nearer.
+func grow(b []byte, declared int64) []byte {
+	room := max(2*cap(b), 4096)
+	if d := int(declared) + 1; d > cap(b) && d < room {
+		room = d
+	}
+	return append(make([]byte, 0, room), b...)
+}

@@ -1,0 +1,146 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"github.com/valyala/fasthttp"
+
+	"llmproxy/downstream"
+	"llmproxy/openai"
+	"llmproxy/route"
+	"llmproxy/upstream"
+)
+
+// exchange is one request and its answer. It is pooled.
+//
+// One goroutine owns it at a time: the connection's, which runs the handler
+// and, for a streamed answer, the body stream's WriteTo and Close after it.
+// Only stop may be called from others, between watch.Start and watch.Stop.
+// settle ends its life as a request; release gives it back to the pool, after
+// which nothing in it may be touched. Buffers stay with it, unless they grew
+// large or were handed over (the answer to fasthttp, the prompt to the token
+// pool).
+type exchange struct {
+	s     *Server
+	shard int // of s.inflight, for life
+	slot  int // in the shard; -1 when not in flight
+
+	attempt upstream.Attempt
+	watch   downstream.Watch
+	reason  atomic.Uint32 // a stopReason: why the exchange was ended from outside
+	parsed  openai.Request
+	failure failure
+	events  events
+
+	body     []byte    // the client's request, whole
+	answer   []byte    // the provider's, whole, or what was read of a longer one
+	text     []byte    // what the model said, for counting when the provider sends no usage
+	model    []byte    // scratch for mapped names
+	headers  []byte    // extra request lines for the provider
+	upID     []byte    // the provider's own request id
+	segments [8][]byte // scratch for the spliced body
+	outgoing upstream.Request
+	id       []byte // the request's id: the client's own, or made here
+
+	journey
+}
+
+// journey is what an exchange knows of its present request; it is forgotten
+// in one assignment.
+type journey struct {
+	ctx      *fasthttp.RequestCtx
+	endpoint *endpoint
+	clientID bool // id is the client's own
+
+	// Times in unix nanoseconds; 0 is not yet.
+	startAt int64 // the request's head is here
+	sentAt  int64 // the last attempt began
+	headAt  int64 // its response head is here
+	firstAt int64 // the first data event is here
+
+	table    *route.Table
+	caller   *route.Caller
+	route    *route.Route
+	public   []byte // the model's public name: view of parsed.Model
+	cut      bool   // the prefix was cut from the asked name
+	target   *route.Target
+	tried    route.Tried
+	attempts int
+	askUsage bool // stream_options.include_usage was put in here
+
+	lastErr error // why the last attempt failed; x.failure is what the provider said
+
+	rest     bool // the provider's answer is longer than what is in answer
+	streamed bool // it is relayed by a body stream, which ends the exchange
+	usage    openai.Usage
+	hasUsage bool
+
+	status  int
+	settled bool
+}
+
+// stopReason says who ended an exchange from outside.
+type stopReason uint32
+
+const (
+	running stopReason = iota
+	clientGone
+	drained
+)
+
+// stop ends the exchange from another goroutine: the provider's connection is
+// closed and the owner finds out at its next read. The first reason stays.
+func (x *exchange) stop(r stopReason) {
+	x.reason.CompareAndSwap(uint32(running), uint32(r))
+	x.attempt.Cancel(r.cancelReason())
+}
+
+// ClientGone is called by the watcher.
+func (x *exchange) ClientGone() { x.stop(clientGone) }
+
+// stopped returns why the exchange was ended from outside, or running.
+func (x *exchange) stopped() stopReason { return stopReason(x.reason.Load()) }
+
+// acquire takes an exchange for a request from the pool.
+func (s *Server) acquire(ctx *fasthttp.RequestCtx, e *endpoint) *exchange {
+	x, _ := s.exchanges.Get().(*exchange)
+	if x == nil {
+		x = &exchange{s: s, shard: s.inflight.newShard(), slot: -1}
+	}
+	x.ctx, x.endpoint, x.startAt = ctx, e, now()
+	x.nameRequest()
+	s.active.Add(1)
+	e.active.Add(1)
+	return x
+}
+
+// keepBytes is the largest buffer that stays with a pooled exchange.
+const keepBytes = 64 << 10
+
+// release gives the exchange back. It must be settled.
+func (s *Server) release(x *exchange) {
+	x.journey = journey{}
+	x.attempt.Reset()
+	x.outgoing = upstream.Request{}
+	x.reason.Store(uint32(running))
+	x.failure.reset()
+	x.events.reset()
+	x.body, x.answer, x.text = kept(x.body), kept(x.answer), kept(x.text)
+	x.model, x.headers, x.upID = kept(x.model), kept(x.headers), kept(x.upID)
+	clear(x.segments[:])
+	s.exchanges.Put(x)
+}
+
+func kept(b []byte) []byte {
+	if cap(b) > keepBytes {
+		return nil
+	}
+	return b[:0]
+}
+
+func (r stopReason) cancelReason() upstream.CancelReason {
+	if r == drained {
+		return upstream.Shutdown
+	}
+	return upstream.ClientGone
+}

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"llmproxy/route"
+	"llmproxy/upstream"
+)
+
+// forward asks one provider after another until one has an answer for the
+// client: whole in x.answer, or begun (x.rest, x.events). Nothing has reached
+// the client when it returns. The error is the client's.
+func (s *Server) forward(x *exchange) error {
+	s.inflight.add(x)
+	s.watcher.Start(&x.watch, x.ctx.Conn(), x)
+	for {
+		t := x.route.Pick(rand.Uint64(), &x.tried, now())
+		if t == nil || x.tried.Len() == route.MaxAttempts {
+			return x.giveUp()
+		}
+		x.tried.Add(t)
+		again, err := s.ask(x, t)
+		if !again {
+			return err
+		}
+	}
+}
+
+// ask makes an attempt at the target. It returns false when the journey to the
+// providers is over: with an answer, or with the client's error.
+func (s *Server) ask(x *exchange, t *route.Target) (again bool, err error) {
+	x.target = t
+	if r := x.stopped(); r != running {
+		return false, r.err(upstream.Connect)
+	}
+	err = x.attemptAt(t)
+	if err == nil {
+		t.Provider.Client.Succeeded()
+		return false, nil
+	}
+	x.attempt.Close()
+	if r := x.stopped(); r != running {
+		return false, r.err(phaseOf(err))
+	}
+	return s.judge(x, t, err)
+}
+
+// attemptAt sends the request to the target and takes its answer up to the
+// commit point. A provider that refuses to be asked for usage is asked again
+// without, once.
+func (x *exchange) attemptAt(t *route.Target) error {
+	x.askUsage = x.wantsUsage(t)
+	err := x.send(t)
+	if err != nil || !x.askUsage || x.attempt.Status() != 400 {
+		if err == nil {
+			err = x.receive()
+		}
+		return err
+	}
+	err = x.receive()
+	var spoke *spokeError
+	if !errors.As(err, &spoke) || !refusesStreamOptions(x.failure.body) {
+		return err
+	}
+	t.Provider.Learned.RefusesStreamOptions.Store(true)
+	x.attempt.Close()
+	x.askUsage = false
+	if err := x.send(t); err != nil {
+		return err
+	}
+	return x.receive()
+}
+
+// wantsUsage reports whether include_usage is to be put into the request.
+func (x *exchange) wantsUsage(t *route.Target) bool {
+	return x.parsed.Stream && !x.parsed.IncludeUsage && x.endpoint.dialect == completions &&
+		!t.Provider.Learned.RefusesStreamOptions.Load()
+}
+
+// send writes the spliced request and waits for the response head.
+func (x *exchange) send(t *route.Target) error {
+	x.attempts++
+	x.sentAt = now()
+	if x.attempts == 1 {
+		x.s.admitted.Observe(time.Duration(x.sentAt - x.startAt))
+	}
+	x.fill(&x.outgoing, t)
+	err := x.attempt.Send(t.Provider.Client, &x.outgoing)
+	x.headAt = now()
+	if err == nil {
+		t.Provider.Meter.Latency.Observe(time.Duration(x.headAt - x.sentAt))
+	}
+	return err
+}

@@ -1,0 +1,131 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+
+	"llmproxy/openai"
+	"llmproxy/usage"
+)
+
+// NewRouter returns a router that answers unknown paths and wrong methods in
+// OpenAI's shape, and redirects nobody: a redirect would be made from the
+// client's Host header.
+func NewRouter() *router.Router {
+	r := router.New()
+	r.RedirectTrailingSlash = false
+	r.RedirectFixedPath = false
+	r.HandleOPTIONS = false
+	r.NotFound = func(ctx *fasthttp.RequestCtx) {
+		nameAnswer(ctx)
+		fail(ctx, openai.ErrNotFound(string(ctx.Method()), string(ctx.URI().PathOriginal())))
+	}
+	r.MethodNotAllowed = func(ctx *fasthttp.RequestCtx) {
+		nameAnswer(ctx)
+		fail(ctx, openai.ErrMethod(string(ctx.Method()), string(ctx.URI().PathOriginal())))
+	}
+	return r
+}
+
+// poolLimit is the largest request or answer buffer that fasthttp keeps for
+// the next request of a connection.
+const poolLimit = 256 << 10
+
+// newHTTP returns the HTTP server. There is no write timeout, because it would
+// be one for a whole stream: the connection's own rule cuts clients that do
+// not read (package downstream).
+func (s *Server) newHTTP(handler fasthttp.RequestHandler) *fasthttp.Server {
+	fasthttp.SetBodySizePoolLimit(poolLimit, poolLimit)
+	return &fasthttp.Server{
+		Handler:                      s.guard(handler),
+		ErrorHandler:                 s.badRequest,
+		ReadBufferSize:               s.MaxHeaderBytes,
+		WriteBufferSize:              4 << 10,
+		ReadTimeout:                  s.ReadTimeout,
+		IdleTimeout:                  s.IdleTimeout,
+		StreamRequestBody:            true, // keys are checked before bodies are read
+		DisablePreParseMultipartForm: true, // it would spool uploads before that
+		NoDefaultServerHeader:        true,
+		NoDefaultContentType:         true,
+		SecureErrorLogMessage:        true,
+		CloseOnShutdown:              true,
+		Concurrency:                  1 << 20, // hasRoom is the limit
+		Logger:                       quiet{s.journal.log},
+	}
+}
+
+// guard ends a panic at the request that caused it.
+func (s *Server) guard(h fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		defer func() {
+			if r := recover(); r != nil {
+				s.panicked(r)
+				fail(ctx, openai.ErrInternal(nil))
+			}
+		}()
+		h(ctx)
+	}
+}
+
+// rescue ends a panic on a request's journey: the request is settled, the
+// client gets a typed error, the process lives.
+func (s *Server) rescue(x *exchange) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	s.panicked(r)
+	x.status = fail(x.ctx, openai.ErrInternal(nil))
+	x.ctx.SetConnectionClose()
+	s.settle(x, ending{outcome: usage.Failed, err: errors.New("panic")})
+	// x is not given back: what broke may have left it in any state.
+}
+
+// panicked counts a panic and says where it was. A panic's value may quote the
+// request, so only its type and the stack are logged.
+func (s *Server) panicked(r any) {
+	s.metrics.Panics.Inc()
+	s.journal.log.Error("panic", "type", fmt.Sprintf("%T", r), "stack", string(debug.Stack()))
+}
+
+// badRequest answers what is no HTTP request.
+func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
+	ctx.SetConnectionClose()
+	var small *fasthttp.ErrSmallBuffer
+	if errors.As(err, &small) {
+		fail(ctx, openai.ErrMalformed(fasthttp.StatusRequestHeaderFieldsTooLarge, "the request's header is too large"))
+		return
+	}
+	fail(ctx, openai.ErrMalformed(fasthttp.StatusBadRequest, "the request is not well-formed HTTP"))
+}
+
+// quiet passes fasthttp's own messages on at debug level: they tell of clients
+// that hung up or spoke nonsense, which is not the operator's trouble.
+type quiet struct{ log *slog.Logger }
+
+// Printf implements fasthttp.Logger.
+func (q quiet) Printf(format string, args ...any) {
+	q.log.Debug("http", "message", fmt.Sprintf(format, args...))
+}
+
+// Shutdown drains: new requests are refused, those in flight may finish until
+// ctx ends, then their providers are left and open streams end in an error
+// event. It returns when every connection is closed or a second after ctx.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.draining.Store(true)
+	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		s.inflight.stop(drained)
+		time.AfterFunc(time.Second, cancel)
+	})
+	defer stop()
+	return s.http.ShutdownWithContext(hard)
+}

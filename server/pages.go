@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"llmproxy/metrics"
+	"llmproxy/openai"
+	"llmproxy/route"
+)
+
+// page is a small answer that the gateway makes itself for a client.
+type page func(ctx *fasthttp.RequestCtx, caller *route.Caller, table *route.Table) error
+
+// forClients serves a page to those who have a client key, charged to its rate
+// limit like every request. It is counted under path.
+func (s *Server) forClients(path string, p page) fasthttp.RequestHandler {
+	endpoint := s.metrics.Label(path)
+	return func(ctx *fasthttp.RequestCtx) {
+		start := now()
+		table := s.live.Table()
+		caller := table.Caller(credential(ctx))
+		status, err := fasthttp.StatusOK, error(nil)
+		if caller == nil {
+			err = openai.ErrInvalidKey()
+		} else if err = s.charge(&ctx.Response.Header, caller, start); err == nil {
+			err = p(ctx, caller, table)
+		}
+		if err != nil {
+			status = fail(ctx, err)
+		}
+		nameAnswer(ctx)
+		s.countPage(endpoint, caller, status, start)
+	}
+}
+
+func (s *Server) countPage(endpoint metrics.Label, caller *route.Caller, status int, start int64) {
+	key := metrics.None
+	if caller != nil {
+		key = caller.Label
+	}
+	s.metrics.Requests(metrics.Key{
+		Method: s.get, Endpoint: endpoint, Model: metrics.None, Provider: metrics.None, APIKey: key,
+	}).Done(status, time.Duration(now()-start))
+}
+
+// nameAnswer gives an answer that no provider made its request id.
+func nameAnswer(ctx *fasthttp.RequestCtx) {
+	id, _ := appendRequestID(nil, ctx)
+	ctx.Response.Header.SetCanonical(headerRequestID, id)
+}
+
+// live says that the process can serve.
+func (s *Server) liveness(ctx *fasthttp.RequestCtx) {
+	nameAnswer(ctx)
+	writeJSON(ctx, []byte(`{"status":"ok"}`))
+}
+
+// readiness says whether requests should be sent here: not while draining, and
+// not before a configuration has arrived.
+func (s *Server) readiness(ctx *fasthttp.RequestCtx) {
+	nameAnswer(ctx)
+	switch {
+	case s.draining.Load():
+		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+		writeJSON(ctx, []byte(`{"status":"draining"}`))
+	case s.live.Table().Empty():
+		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+		writeJSON(ctx, []byte(`{"status":"no configuration","detail":"the configuration could not be loaded yet; the log says why"}`))
+	default:
+		writeJSON(ctx, []byte(`{"status":"ok"}`))
+	}
+}
+
+// detailed tests all providers for whoever has a client key or the admin's.
+func (s *Server) detailed(ctx *fasthttp.RequestCtx) {
+	nameAnswer(ctx)
+	key := credential(ctx)
+	if s.live.Table().Caller(key) == nil && !s.isAdmin(key) {
+		fail(ctx, openai.ErrInvalidKey())
+		return
+	}
+	// The context is not ctx: a shutdown would cancel it at once.
+	within, cancel := context.WithTimeout(context.Background(), detailedTimeout)
+	defer cancel()
+	writeJSON(ctx, s.health.Detailed(within))
+}
+
+// detailedTimeout bounds /health/detailed: each probe has 10 s of its own.
+const detailedTimeout = 15 * time.Second
+
+// scrape serves /metrics, to those who know the key if there is one.
+func (s *Server) scrape(ctx *fasthttp.RequestCtx) {
+	nameAnswer(ctx)
+	if s.MetricsKey != "" {
+		want, got := sha256.Sum256([]byte(s.MetricsKey)), sha256.Sum256(credential(ctx))
+		if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+			fail(ctx, openai.ErrInvalidKey())
+			return
+		}
+	}
+	ctx.SetContentType("text/plain; version=0.0.4; charset=utf-8")
+	_, _ = s.metrics.WriteTo(ctx.Response.BodyWriter())
+}
+
+// charge takes a page's request from the caller's bucket.
+func (s *Server) charge(h *fasthttp.ResponseHeader, caller *route.Caller, now int64) error {
+	verdict := caller.Bucket.Take(now)
+	if verdict.OK {
+		return nil
+	}
+	caller.Limited.Inc()
+	writeRateHeaders(h, verdict)
+	return openai.ErrRateLimited(verdict.RetryAfter)
+}
+
+// fail makes the error the answer and returns its status.
+func fail(ctx *fasthttp.RequestCtx, err error) int {
+	own, ok := err.(*openai.Error)
+	if !ok {
+		own = openai.ErrInternal(err)
+	}
+	writeError(ctx, own)
+	return own.Status
+}

@@ -1,0 +1,76 @@
+package server
+
+import (
+	"bytes"
+	"io"
+
+	"llmproxy/openai"
+	"llmproxy/upstream"
+	"llmproxy/usage"
+)
+
+// rawBody relays an answer that is too long to be kept, and is no event
+// stream: what was read of it first, then the rest as it comes. A cut breaks
+// the client's connection too, so that it can't be taken for the end.
+//
+// It belongs to fasthttp from SetBodyStream to Close, which ends the exchange.
+type rawBody struct {
+	x    *exchange
+	sent int
+	tail []byte // the answer's last bytes: usage stands there
+	err  error
+}
+
+// tailBytes is enough for the usage object at the end of an embeddings answer.
+const tailBytes = 1 << 10
+
+// Read implements io.Reader.
+func (r *rawBody) Read(p []byte) (n int, err error) {
+	x := r.x
+	if r.sent < len(x.answer) {
+		n = copy(p, x.answer[r.sent:])
+		r.sent += n
+		if r.sent == len(x.answer) {
+			r.remember(x.answer)
+		}
+		return n, nil
+	}
+	n, err = x.attempt.Read(p)
+	r.remember(p[:n])
+	r.err = err
+	return n, err
+}
+
+func (r *rawBody) remember(p []byte) {
+	r.tail = append(r.tail, p...)
+	if over := len(r.tail) - tailBytes; over > 0 {
+		r.tail = append(r.tail[:0], r.tail[over:]...)
+	}
+}
+
+// usageAtEnd reads the usage from the end of an answer, if it is the last
+// member of the answer's object, where providers put it.
+func usageAtEnd(tail []byte) (openai.Usage, bool) {
+	at := bytes.LastIndex(tail, []byte(`"usage"`))
+	if at < 0 {
+		return openai.Usage{}, false
+	}
+	return openai.ParseUsage(append([]byte{'{'}, tail[at:]...))
+}
+
+// Close implements io.Closer: it settles the exchange and gives it back.
+func (r *rawBody) Close() error {
+	x := r.x
+	s := x.s
+	switch {
+	case r.err == io.EOF:
+		x.usage, x.hasUsage = usageAtEnd(r.tail)
+		s.settle(x, ending{outcome: usage.Complete})
+	case r.err == nil || x.stopped() == clientGone:
+		s.settle(x, ending{outcome: usage.Cancelled, phase: upstream.Body})
+	default:
+		s.settle(x, ending{outcome: usage.Truncated, err: r.err})
+	}
+	s.release(x)
+	return nil
+}

@@ -1,0 +1,91 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"llmproxy/upstream"
+)
+
+// maxErrorBody is how much of a provider's error answer is kept.
+const maxErrorBody = 256 << 10
+
+// receive takes the answer up to the commit point: an error answer or a short
+// whole one entirely, a stream to its first data event, a long answer to
+// MaxAnswerBytes. The error is a reason to ask another provider or, for a
+// *spokeError, an answer that the client may get.
+func (x *exchange) receive() error {
+	status := x.attempt.Status()
+	if status/100 != 2 {
+		return x.receiveError(status)
+	}
+	x.status = status
+	if isEventStream(x.attempt.Header().ContentType()) {
+		return x.receiveEvents()
+	}
+	return x.receiveAnswer()
+}
+
+func (x *exchange) receiveError(status int) error {
+	x.failure.reset()
+	x.attempt.Await(upstream.Body)
+	x.failure.body, _ = readUpTo(&x.attempt, x.failure.body, maxErrorBody)
+	x.failure.keep(&x.attempt, status)
+	return &spokeError{status: status}
+}
+
+// receiveAnswer reads a whole answer, or as much of it as is kept.
+func (x *exchange) receiveAnswer() error {
+	x.attempt.Await(upstream.Body)
+	var err error
+	x.answer, err = readUpTo(&x.attempt, x.answer[:0], x.s.MaxAnswerBytes)
+	switch {
+	case err == errMore:
+		x.rest = true
+		return nil
+	case err != nil:
+		return err
+	case x.endpoint.json && !looksLikeJSON(x.answer):
+		return &garbageError{fmt.Errorf("a %d answer of %d bytes that is not JSON", x.status, len(x.answer))}
+	}
+	return nil
+}
+
+var errMore = fmt.Errorf("more is to come")
+
+// readUpTo appends to b until the end of r, or errMore when limit bytes are read.
+func readUpTo(r io.Reader, b []byte, limit int) ([]byte, error) {
+	for {
+		if len(b) >= limit {
+			return b, errMore
+		}
+		if len(b) == cap(b) {
+			b = grow(b, -1)
+		}
+		n, err := r.Read(b[len(b):min(cap(b), limit)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+}
+
+// looksLikeJSON reports whether an answer can be the JSON object or array that
+// a client expects, and not a proxy's error page. Its inside is the provider's.
+func looksLikeJSON(b []byte) bool {
+	b = bytes.TrimSpace(b)
+	if len(b) < 2 {
+		return false
+	}
+	first, last := b[0], b[len(b)-1]
+	return first == '{' && last == '}' || first == '[' && last == ']'
+}
+
+func isEventStream(contentType []byte) bool {
+	const sse = "text/event-stream"
+	return len(contentType) >= len(sse) && bytes.EqualFold(contentType[:len(sse)], []byte(sse))
+}

@@ -1,0 +1,136 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+
+	"llmproxy/downstream"
+	"llmproxy/metrics"
+	"llmproxy/route"
+	"llmproxy/tokens"
+	"llmproxy/usage"
+)
+
+// Options are the limits of the data plane; docs/settings.md tells them all.
+type Options struct {
+	MaxBodyBytes   int64 // of a request; more is 413
+	MaxHeaderBytes int   // of a request's head; more is 431
+	MaxAnswerBytes int   // kept whole before the first byte goes out; longer answers stream through
+	MaxEventBytes  int   // of one server-sent event; longer ends the stream with an error
+	MaxConcurrent  int64 // requests at once; more is 503. 0 is no limit
+
+	ReadTimeout time.Duration // a whole request, head and body
+	IdleTimeout time.Duration // a kept-alive connection between requests
+
+	MetricsKey string // guards /metrics when not empty
+}
+
+// Deps is what a Server works with. All are required.
+type Deps struct {
+	Live    *route.Live
+	Metrics *metrics.Registry
+	Tokens  *tokens.Pool
+	Sink    usage.Sink
+	Watcher *downstream.Watcher
+	Health  Health
+	IsAdmin func(key []byte) bool // whether a key is the admin's, who may read /health/detailed too
+	Log     *slog.Logger
+}
+
+// Health answers for the state of the providers.
+type Health interface {
+	// Detailed returns the JSON report of /health/detailed.
+	Detailed(ctx context.Context) []byte
+}
+
+// Server serves clients. Its methods may be called by any goroutine.
+type Server struct {
+	Options
+
+	live    *route.Live
+	metrics *metrics.Registry
+	pool    *tokens.Pool
+	sink    usage.Sink
+	watcher *downstream.Watcher
+	health  Health
+	isAdmin func(key []byte) bool
+	journal *journal
+	http    *fasthttp.Server
+
+	catalog   catalog
+	exchanges sync.Pool // of *exchange
+	inflight  inflight
+	active    atomic.Int64
+	draining  atomic.Bool
+
+	// Resolved once, used by every request.
+	get, post metrics.Label
+	admitted  *metrics.Durations
+	relayed   *metrics.Durations
+}
+
+// New returns a Server that is ready to Serve what handler takes; handler is
+// the router that Register was given.
+func New(o Options, d Deps) *Server {
+	return &Server{
+		Options: o, live: d.Live, metrics: d.Metrics, pool: d.Tokens, sink: d.Sink,
+		watcher: d.Watcher, health: d.Health, isAdmin: d.IsAdmin, journal: newJournal(d.Log),
+		get: d.Metrics.Label("GET"), post: d.Metrics.Label("POST"),
+		admitted: d.Metrics.Overhead(metrics.Admit), relayed: d.Metrics.Overhead(metrics.Relay),
+	}
+}
+
+// Register adds the data plane's routes.
+func (s *Server) Register(r *router.Router) {
+	for _, e := range newEndpoints(s.metrics) {
+		r.POST(e.path, s.handle(e))
+	}
+	r.GET("/v1/models", s.forClients("/v1/models", s.listModels))
+	r.GET("/v1/models/{id:*}", s.forClients("/v1/models/{id}", s.getModel))
+	for path, h := range map[string]fasthttp.RequestHandler{
+		"/health": s.liveness, "/health/live": s.liveness, "/health/ready": s.readiness,
+		"/health/detailed": s.detailed, "/metrics": s.scrape,
+	} {
+		r.GET(path, h)
+		r.HEAD(path, h)
+	}
+}
+
+// Serve takes connections from the listener and gives them to handler until
+// Shutdown.
+func (s *Server) Serve(ln net.Listener, handler fasthttp.RequestHandler) error {
+	s.http = s.newHTTP(handler)
+	return s.http.Serve(ln)
+}
+
+// handle serves a forwarded endpoint.
+func (s *Server) handle(e *endpoint) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		x := s.acquire(ctx, e)
+		defer s.rescue(x)
+		s.serve(x)
+		if !x.streamed {
+			s.release(x)
+		}
+	}
+}
+
+// serve takes a request on its whole journey.
+func (s *Server) serve(x *exchange) {
+	if err := s.admit(x); err != nil {
+		s.reject(x, err)
+		return
+	}
+	if err := s.forward(x); err != nil {
+		s.reject(x, err)
+		return
+	}
+	s.relay(x)
+}

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"time"
+
+	"llmproxy/metrics"
+	"llmproxy/upstream"
+	"llmproxy/usage"
+)
+
+// statusClientGone is recorded, and never sent, when the client left before
+// it had a status: nginx's 499.
+const statusClientGone = 499
+
+// ending is how an exchange ended.
+type ending struct {
+	outcome usage.Outcome
+	phase   upstream.Phase // of Cancelled: what the provider was doing
+	err     error          // for the log
+}
+
+// settle ends the request: it is counted, the provider's connection is given
+// back or closed, nobody can stop it any more. It does so once: further calls
+// do nothing. The goroutine that owns the exchange calls it.
+func (s *Server) settle(x *exchange, end ending) {
+	if x.settled {
+		return
+	}
+	x.settled = true
+	s.inflight.remove(x)
+	x.watch.Stop()
+	x.attempt.Close()
+	s.active.Add(-1)
+	x.endpoint.active.Add(-1)
+
+	took := time.Duration(now() - x.startAt)
+	counts := s.metrics.Requests(metrics.Key{
+		Method: s.post, Endpoint: x.endpoint.label, Model: x.modelLabel(),
+		Provider: x.providerLabel(), APIKey: x.apiKeyLabel(),
+	})
+	counts.Done(x.status, took)
+	s.countEnding(x, end)
+	if end.outcome != usage.Refused {
+		s.account(x, end, counts, took)
+	}
+	s.journal.request(x, end, took)
+}
+
+// countEnding counts what went wrong, and how quick the stream was.
+func (s *Server) countEnding(x *exchange, end ending) {
+	switch end.outcome {
+	case usage.Cancelled:
+		s.metrics.Cancelled(end.phase.String())
+	case usage.Truncated:
+		x.target.Provider.Meter.Truncated.Inc()
+		x.target.Provider.Client.Failed(now())
+	}
+	if x.firstAt == 0 {
+		return
+	}
+	x.target.Meter.TTFT.Observe(time.Duration(x.firstAt - x.startAt))
+	streaming := seconds(now() - x.firstAt)
+	if x.hasUsage && x.usage.Completion > 1 && streaming > 0 {
+		x.target.Meter.TokensPerSecond.Observe(float64(x.usage.Completion) / streaming)
+	}
+}
+
+// lost reports whether the client lost something that the operator should hear of.
+func (e ending) lost() bool { return e.outcome == usage.Failed || e.outcome == usage.Truncated }
+
+// apiKeyLabel says who asks; unknown callers are "none".
+func (x *exchange) apiKeyLabel() metrics.Label {
+	if x.caller == nil {
+		return metrics.None
+	}
+	return x.caller.Label
+}
+
+func (x *exchange) modelLabel() metrics.Label {
+	switch {
+	case x.route != nil:
+		return x.route.Model
+	case x.parsed.Model != nil:
+		return metrics.Other
+	}
+	return metrics.None
+}
+
+func (x *exchange) providerLabel() metrics.Label {
+	if x.target == nil {
+		return metrics.None
+	}
+	return x.target.Provider.Label
+}
