@@ -18,7 +18,8 @@ type Certificate struct {
 	report            func(error)
 
 	current atomic.Pointer[tls.Certificate]
-	next    atomic.Int64 // unix nanoseconds of the next look at the files
+	born    time.Time
+	next    atomic.Int64 // when to look at the files again, in nanoseconds since born
 
 	mu   sync.Mutex // held by the one that looks; guards seen
 	seen stamps
@@ -34,7 +35,7 @@ type stamps [2]struct {
 // LoadCertificate reads the pair. report is called after each change of the
 // files, with nil if the new pair is in force; it may be nil.
 func LoadCertificate(certFile, keyFile string, report func(error)) (*Certificate, error) {
-	c := &Certificate{certFile: certFile, keyFile: keyFile, report: report}
+	c := &Certificate{certFile: certFile, keyFile: keyFile, report: report, born: time.Now()}
 	seen, err := c.look()
 	if err != nil {
 		return nil, err
@@ -43,13 +44,13 @@ func LoadCertificate(certFile, keyFile string, report func(error)) (*Certificate
 		return nil, err
 	}
 	c.seen = seen
-	c.next.Store(time.Now().Add(checkEvery).UnixNano())
+	c.next.Store(int64(checkEvery))
 	return c, nil
 }
 
 // Get returns the pair in force: a tls.Config's GetCertificate.
 func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.refresh(time.Now())
+	c.refresh(time.Since(c.born))
 	return c.current.Load(), nil
 }
 
@@ -60,12 +61,12 @@ func (c *Certificate) NotAfter() time.Time {
 
 // refresh reads the files again if they changed since the last look. Whoever
 // comes meanwhile goes on with the old pair.
-func (c *Certificate) refresh(now time.Time) {
-	if now.UnixNano() < c.next.Load() || !c.mu.TryLock() {
+func (c *Certificate) refresh(age time.Duration) {
+	if int64(age) < c.next.Load() || !c.mu.TryLock() {
 		return
 	}
 	defer c.mu.Unlock()
-	c.next.Store(now.Add(checkEvery).UnixNano())
+	c.next.Store(int64(age + checkEvery))
 	seen, err := c.look() // before reading: a change in between is seen next time
 	if seen == c.seen {
 		return

@@ -7,11 +7,7 @@ type nobody struct{}
 func (nobody) ClientGone() {}
 
 func BenchmarkWatch(b *testing.B) {
-	w, err := NewWatcher()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer w.Close()
+	w := newWatcher(b)
 	_, c, _ := pair(b, Options{})
 	var h Watch
 	b.ReportAllocs()
