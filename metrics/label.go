@@ -3,7 +3,6 @@ package metrics
 import (
 	"strings"
 	"sync"
-	"unicode/utf8"
 )
 
 // Label is the value of a label, interned: comparing and hashing a Key costs
@@ -36,6 +35,9 @@ func (t *labelTable) init() {
 }
 
 func (t *labelTable) intern(value string) Label {
+	// Two values that print alike must be one label: a scrape with the same
+	// series twice is refused as a whole.
+	value = strings.ToValidUTF8(value, "\uFFFD")
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l, ok := t.ids[value]
@@ -65,21 +67,19 @@ func (t *labelTable) render(pairs ...any) string {
 }
 
 // appendQuoted appends a label's value as the text format wants it: three
-// characters are escaped, everything else stands for itself, and bytes that are
-// not UTF-8 become U+FFFD (strconv.Quote's \u and \x are not understood there).
+// characters are escaped, everything else stands for itself. (strconv.Quote's \u
+// and \x are not understood there.)
 func appendQuoted(dst []byte, value string) []byte {
 	dst = append(dst, '"')
-	for i := 0; i < len(value); {
-		c, size := utf8.DecodeRuneInString(value[i:])
-		switch {
-		case c == '\\' || c == '"':
-			dst = append(dst, '\\', byte(c))
-		case c == '\n':
+	for i := range len(value) {
+		switch c := value[i]; c {
+		case '\\', '"':
+			dst = append(dst, '\\', c)
+		case '\n':
 			dst = append(dst, '\\', 'n')
 		default:
-			dst = utf8.AppendRune(dst, c) // RuneError for a bad byte
+			dst = append(dst, c)
 		}
-		i += size
 	}
 	return append(dst, '"')
 }

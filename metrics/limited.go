@@ -12,12 +12,15 @@ type limited struct {
 func (r *Registry) RateLimited(apiKey Label) *Counter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.rateLimited[apiKey] == nil && !r.reserve(1, 0) {
+	l := r.rateLimited[apiKey]
+	if l == nil && !r.reserve(1, 0) {
 		r.seriesDropped.Inc()
 		apiKey = Other
-		r.series.Add(1) // this one always fits
+		l = r.rateLimited[apiKey]
+		if l == nil {
+			r.series.Add(1) // this one always fits
+		}
 	}
-	l := r.rateLimited[apiKey]
 	if l == nil {
 		l = &limited{apiKey: apiKey}
 		l.labels = r.labels.render("api_key_name", apiKey)

@@ -65,7 +65,8 @@ type Registry struct {
 	series    atomic.Int64 // lines of the families below
 	requests  requestIndex
 
-	labels labelTable
+	labels   labelTable
+	lastPage atomic.Int64 // bytes of the last scrape, about what the next one needs
 
 	mu          sync.Mutex // guards what follows and every change of requests; counting never takes it
 	tokens      map[tokensKey]*tokenCounts
@@ -111,12 +112,8 @@ func New(o Options) *Registry {
 }
 
 func (r *Registry) buildInfo(version string) {
-	name := []byte("llm_proxy_build_info{version=")
-	name = appendQuoted(name, version)
-	name = append(name, ",goversion="...)
-	name = appendQuoted(name, runtime.Version())
-	name = append(name, '}')
-	r.set.NewGauge(string(name), func() float64 { return 1 })
+	labels := r.labels.render("version", r.Label(version), "goversion", r.Label(runtime.Version()))
+	r.set.NewGauge("llm_proxy_build_info{"+labels+"}", func() float64 { return 1 })
 }
 
 // GaugeFunc shows what read returns at every scrape under a name of the help

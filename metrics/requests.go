@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -42,31 +43,28 @@ func (r *Registry) Requests(k Key) *Requests {
 // which there is no room.
 func (r *Registry) addRequests(k Key) *Requests {
 	lines := requestBuckets.lines()
-	if q := r.newRequests(k, r.reserve(lines, 0)); q != nil {
-		return q
+	if r.reserve(lines, 0) {
+		return r.newRequests(k)
 	}
 	r.seriesDropped.Inc()
 	k.APIKey = Other
 	if q := r.requests.get(k); q != nil {
 		return q
 	}
-	if q := r.newRequests(k, r.reserve(lines, r.maxSeries/10)); q != nil {
-		return q
+	if r.reserve(lines, r.maxSeries/10) {
+		return r.newRequests(k)
 	}
 	k = Key{Other, Other, Other, Other, Other}
 	if q := r.requests.get(k); q != nil {
 		return q
 	}
 	r.series.Add(lines) // this one always fits
-	return r.newRequests(k, true)
+	return r.newRequests(k)
 }
 
-// newRequests registers k if its series are booked; another goroutine may have
+// newRequests registers k, whose series are booked. Another goroutine may have
 // been faster.
-func (r *Registry) newRequests(k Key, booked bool) *Requests {
-	if !booked {
-		return nil
-	}
+func (r *Registry) newRequests(k Key) *Requests {
 	q := &Requests{registry: r, key: k}
 	q.labels = r.labels.render("method", k.Method, "endpoint", k.Endpoint,
 		"model", k.Model, "provider", k.Provider, "api_key_name", k.APIKey)
@@ -99,24 +97,28 @@ func (q *Requests) Done(status int, took time.Duration) {
 	q.addStatus(status).Inc()
 }
 
+// addStatus is the slow path of Done: a status that is new to q.
 func (q *Requests) addStatus(status int) *Counter {
 	r := q.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if status != 0 && !r.reserve(1, r.maxSeries/10) {
-		r.seriesDropped.Inc()
-		status = 0
-	}
 	old := *q.statuses.Load()
-	for _, s := range old {
-		if s.status == status {
-			return s.n
+	for {
+		for _, s := range old {
+			if s.status == status {
+				return s.n
+			}
 		}
+		if status == 0 || r.series.Load() < r.maxSeries+r.maxSeries/10 {
+			break
+		}
+		r.seriesDropped.Inc()
+		status = 0 // this one always fits
 	}
-	if status == 0 {
+	if r.requests.get(q.key) == q { // it may have been dropped meanwhile
 		r.series.Add(1)
 	}
-	statuses := append(append([]statusCount(nil), old...), statusCount{status, new(Counter)})
+	statuses := append(slices.Clone(old), statusCount{status, new(Counter)})
 	q.statuses.Store(&statuses)
 	return statuses[len(old)].n
 }

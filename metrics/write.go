@@ -18,9 +18,10 @@ func (r *Registry) WriteTo(w io.Writer) (int64, error) {
 	metrics.WriteFDMetrics(&library)
 
 	s := r.gather()
-	var p page
+	p := page{buf: make([]byte, 0, r.lastPage.Load()*9/8)}
 	s.write(&p, r)
 	p.appendLibrary(library.Bytes())
+	r.lastPage.Store(int64(len(p.buf)))
 
 	n, err := w.Write(p.buf)
 	if err == nil {

@@ -1,0 +1,232 @@
+package metrics
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// sampleRegistry has something in every family.
+func sampleRegistry() *Registry {
+	r := New(Options{Version: "1.2.3"})
+	chat, gpt4 := r.Label("/v1/chat/completions"), r.Label("gpt-4")
+	main, alice := r.Label("openai-main"), r.Label("alice")
+	odd := r.Label("a \"quoted\" \\ name\nin two lines, naïve \xff\xfe")
+
+	q := r.Requests(Key{r.Label("POST"), chat, gpt4, main, alice})
+	q.Done(200, 1500*time.Millisecond)
+	q.Done(200, 12*time.Millisecond)
+	q.Done(429, 3*time.Millisecond)
+	q.Done(0, time.Hour)
+	q.Tokens(100, 20, 64, 7)
+	r.Requests(Key{r.Label("POST"), chat, Other, None, odd}).Done(404, 0)
+	r.Requests(Key{r.Label("POST"), chat, None, None, Anonymous}).Done(401, 0)
+
+	r.Active(chat).Store(3)
+	p := r.Provider(main)
+	p.Latency.Observe(700 * time.Millisecond)
+	p.Retried("connect")
+	p.Retried("never heard of it")
+	p.Truncated.Inc()
+	p.BadEvents.Inc()
+	p.ConnectionsFunc(func() Connections { return Connections{Active: 5, Idle: 2} })
+	r.Provider(odd).SetHealthy(false)
+	m := r.Model(gpt4, main)
+	m.TTFT.Observe(230 * time.Millisecond)
+	m.TokensPerSecond.Observe(61.5)
+	r.RateLimited(alice).Inc()
+
+	r.Overhead(Admit).Observe(7 * time.Microsecond)
+	r.Overhead(Settle).Observe(900)
+	r.ConfigVersion.Store(42)
+	r.ConfigReloads("success")
+	r.Cancelled("first_event")
+	r.UsageRecords("upstream")
+	r.TokenJobs("queue_full")
+	r.GaugeFunc("llm_proxy_token_queue_length", func() int64 { return 11 })
+	r.GaugeFunc("llm_proxy_client_connections", func() int64 { return 12 })
+	r.Panics.Inc()
+	return r
+}
+
+// The whole page of the gateway's own metrics: dashboards and alerts are
+// written to it. (What the process reports changes from scrape to scrape.)
+func TestGolden(t *testing.T) {
+	var got strings.Builder
+	for line := range strings.Lines(scrape(t, sampleRegistry())) {
+		if strings.Contains(line, "llm_proxy_") {
+			got.WriteString(strings.ReplaceAll(line, runtime.Version(), "go1.x"))
+		}
+	}
+	file := filepath.Join("testdata", "page.golden")
+	if *update {
+		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != string(want) {
+		t.Errorf("the page has changed; if that is meant, run go test -update and say so in the CHANGELOG.\n%s", firstDifference(got.String(), string(want)))
+	}
+}
+
+// Prometheus' own judgement: format, names, types, help.
+func TestPromtool(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Fatal("promtool is missing: apt-get install prometheus")
+	}
+	f := func(r *Registry) {
+		t.Helper()
+		check := exec.Command(promtool, "check", "metrics")
+		check.Stdin = strings.NewReader(scrape(t, r))
+		if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
+	f(sampleRegistry())
+	f(New(Options{}))
+}
+
+// Every family is announced once, with a help text and a type, above its
+// samples, and its samples stand in one place.
+func TestFamilies(t *testing.T) {
+	seen := map[string]bool{}
+	var current string
+	for line := range strings.Lines(scrape(t, sampleRegistry())) {
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
+		switch {
+		case strings.HasPrefix(line, "# HELP "):
+			current = fields[2]
+			if seen[current] {
+				t.Errorf("%s is announced twice", current)
+			}
+			seen[current] = true
+			if len(fields) < 4 || fields[3] == "" {
+				t.Errorf("%s has no help", current)
+			}
+			if strings.Contains(line, "As the operating system or the Go runtime reports it.") {
+				t.Errorf("%s is not in the table of families", current)
+			}
+		case strings.HasPrefix(line, "# TYPE "):
+			if len(fields) != 4 || fields[2] != current {
+				t.Errorf("type of another family: %q under %s", line, current)
+			}
+		default:
+			name, _, _ := strings.Cut(fields[0], "{")
+			if name != current && name != current+"_bucket" && name != current+"_sum" && name != current+"_count" {
+				t.Errorf("%q stands under %s", line, current)
+			}
+		}
+	}
+	for name := range families {
+		if strings.HasPrefix(name, "llm_proxy_") && !seen[name] {
+			t.Errorf("%s is in the table but not on the page", name)
+		}
+	}
+	for _, name := range []string{"go_goroutines", "go_cpus", "process_resident_memory_bytes", "process_open_fds"} {
+		if !seen[name] {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
+// A library that learns a new metric must not break the page.
+func TestUnknownLibraryFamilyHasHelp(t *testing.T) {
+	var p page
+	p.appendLibrary([]byte("# HELP go_new\n# TYPE go_new gauge\ngo_new{a=\"b\"} 1\n# HELP go_cgo_calls_count\n# TYPE go_cgo_calls_count counter\ngo_cgo_calls_count 1\n"))
+	want := "# HELP go_new As the operating system or the Go runtime reports it.\n# TYPE go_new gauge\ngo_new{a=\"b\"} 1\n"
+	if string(p.buf) != want {
+		t.Errorf("got %q, want %q", p.buf, want)
+	}
+}
+
+func TestGaugeFuncWantsAKnownName(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	New(Options{}).GaugeFunc("llm_proxy_without_help", func() int64 { return 0 })
+}
+
+func TestWriteToReportsItsWriter(t *testing.T) {
+	r := sampleRegistry()
+	if _, err := r.WriteTo(brokenWriter{}); err == nil {
+		t.Error("the writer's error is lost")
+	}
+	var b bytes.Buffer
+	if n, err := r.WriteTo(&b); err != nil || n != int64(b.Len()) {
+		t.Errorf("wrote %d of %d bytes, %v", n, b.Len(), err)
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, os.ErrClosed }
+
+// fataler is a *testing.T or a *rapid.T.
+type fataler interface {
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+func scrape(t fataler, r *Registry) string {
+	var b strings.Builder
+	if _, err := r.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// samples reads a page: the value of each series.
+func samples(t fataler, text string) map[string]float64 {
+	m := map[string]float64{}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		at := strings.LastIndexByte(line, ' ')
+		v, err := strconv.ParseFloat(strings.TrimSpace(line[at:]), 64)
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if _, twice := m[line[:at]]; twice {
+			t.Fatalf("%s is there twice", line[:at])
+		}
+		m[line[:at]] = v
+	}
+	return m
+}
+
+// sum adds up all series of one name.
+func sum(m map[string]float64, name string) (total float64) {
+	for series, v := range m {
+		if series == name || strings.HasPrefix(series, name+"{") {
+			total += v
+		}
+	}
+	return total
+}
+
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return "line " + strconv.Itoa(i+1) + "\ngot  " + g[i] + "\nwant " + w[i]
+		}
+	}
+	return "one of them ends at line " + strconv.Itoa(min(len(g), len(w)))
+}
