@@ -3,7 +3,9 @@ package openai
 // Delta is what the gateway needs to know of one event of a stream. The zero
 // value is ready; Parse sets all of it and keeps nothing of the data.
 //
-// More than one of Finished, Failed and HasUsage may hold for one event.
+// More than one of Finished, Failed and HasUsage may hold for one event. A
+// whole answer can be read like an event: Valid, Failed, Finishes and Usage
+// mean the same there.
 type Delta struct {
 	Valid    bool // JSON, or the end mark
 	Done     bool // the end mark [DONE]
