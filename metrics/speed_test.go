@@ -1,0 +1,116 @@
+//go:build !race
+
+package metrics
+
+import (
+	"fmt"
+	"io"
+	"testing"
+	"time"
+)
+
+// Counting a request allocates nothing.
+func TestCountingAllocatesNothing(t *testing.T) {
+	r := New(Options{})
+	k := Key{r.Label("POST"), r.Label("/v1/chat/completions"), r.Label("gpt-4"), r.Label("a"), r.Label("alice")}
+	p, m, active, limited := r.Provider(k.Provider), r.Model(k.Model, k.Provider), r.Active(k.Endpoint), r.RateLimited(k.APIKey)
+	count := func() {
+		active.Add(1)
+		q := r.Requests(k)
+		q.Done(200, time.Second)
+		q.Done(502, time.Second)
+		q.Tokens(10, 20, 0, 0)
+		p.Latency.Observe(time.Second)
+		p.SetHealthy(true)
+		p.Retried("server_error")
+		p.Truncated.Inc()
+		m.TTFT.Observe(time.Second)
+		m.TokensPerSecond.Observe(50)
+		r.Overhead(Forward).Observe(time.Microsecond)
+		r.Cancelled("event")
+		r.UsageRecords("counted")
+		r.TokenJobs("counted")
+		limited.Inc()
+		active.Add(-1)
+	}
+	if n := testing.AllocsPerRun(1000, count); n != 0 {
+		t.Errorf("allocations per request: %v", n)
+	}
+}
+
+// Neither does a request that finds no room.
+func TestMergedRequestAllocatesNothing(t *testing.T) {
+	r := New(Options{MaxSeries: 1})
+	k := Key{Model: r.Label("gpt-4"), APIKey: r.Label("alice")}
+	if n := testing.AllocsPerRun(1000, func() { r.Requests(k).Done(200, 0) }); n != 0 {
+		t.Errorf("allocations per request: %v", n)
+	}
+}
+
+// A scrape of many thousand series takes less than 100 ms.
+func TestScrapeIsFast(t *testing.T) {
+	r := crowded(2000)
+	best := time.Hour
+	var size int64
+	for range 5 {
+		began := time.Now()
+		n, err := r.WriteTo(io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, best = n, min(best, time.Since(began))
+	}
+	if series := r.series.Load(); series < 40_000 || size < 4<<20 {
+		t.Fatalf("%d series in %d bytes are no test", series, size)
+	}
+	if best > 100*time.Millisecond {
+		t.Errorf("a scrape of %d series took %v", r.series.Load(), best)
+	}
+}
+
+func BenchmarkScrape(b *testing.B) {
+	r := crowded(2000)
+	var size int64
+	for b.Loop() {
+		size, _ = r.WriteTo(io.Discard)
+	}
+	if size < 4<<20 {
+		b.Fatalf("the page has %d bytes", size)
+	}
+	b.SetBytes(size)
+}
+
+func BenchmarkCountRequest(b *testing.B) {
+	r := crowded(2000)
+	k := Key{Model: r.Label("model 3"), APIKey: r.Label("key 123")}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Requests(k).Done(200, 123*time.Millisecond)
+	}
+	if n := r.Requests(k).duration.count(); n < uint64(b.N) {
+		b.Fatalf("%d of %d were counted", n, b.N)
+	}
+}
+
+func BenchmarkCountRequestParallel(b *testing.B) {
+	r := crowded(2000)
+	k := Key{Model: r.Label("model 3"), APIKey: r.Label("key 123")}
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			r.Requests(k).Done(200, 123*time.Millisecond)
+		}
+	})
+	if n := r.Requests(k).duration.count(); n < uint64(b.N) {
+		b.Fatalf("%d of %d were counted", n, b.N)
+	}
+}
+
+// crowded has so many combinations of ten models and many keys.
+func crowded(n int) *Registry {
+	r := New(Options{})
+	for i := range n {
+		k := Key{Model: r.Label(fmt.Sprint("model ", i%10)), APIKey: r.Label(fmt.Sprint("key ", i/10))}
+		r.Requests(k).Done(200, time.Duration(i)*time.Millisecond)
+	}
+	return r
+}
