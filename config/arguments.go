@@ -151,7 +151,7 @@ func unknownFlag(name string, known map[string]setting) (field, message string) 
 	for flag := range known {
 		names = append(names, flag)
 	}
-	return name, unknown(name, names)
+	return name, Unknown(name, names)
 }
 
 // flag is the setting's name on the command line.

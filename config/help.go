@@ -34,7 +34,7 @@ func settingsPage(groups []group) string {
 	b.WriteString("# Settings\n\n")
 	b.WriteString("Every setting is a variable of the environment, a line of the file `.env` in the working directory, or a flag.\n")
 	b.WriteString("A flag wins over the environment, the environment over `.env`, and an empty value is the default.\n")
-	b.WriteString("Sizes may be written `32MiB`, `32MB` or in bytes. Bad settings are reported all at once, by name, and the exit code is 2.\n\n")
+	b.WriteString("In `.env`, a value with `$`, `#` or spaces belongs in single quotes. Sizes may be written `32MiB`, `32MB` or in bytes. Bad settings are reported all at once, by name, and the exit code is 2.\n\n")
 	b.WriteString("This page is made from the table in `config/options.go`: `go test ./config -run Settings -update` writes it.\n")
 	for _, g := range groups {
 		fmt.Fprintf(&b, "\n## %s\n\n| variable | flag | default | meaning |\n|---|---|---|---|\n", g.title)

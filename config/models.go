@@ -55,7 +55,7 @@ func ParseModels(raw []byte) ([]string, Problems) {
 	return models, problems
 }
 
-func mappingField(name string) string { return "model_mapping[" + quoted(name) + "]" }
+func mappingField(name string) string { return "model_mapping[" + Quoted(name) + "]" }
 func allowedField(i int) string       { return fmt.Sprintf("allowed_models[%d]", i) }
 
 // checkModel says what is wrong with a model's name; it may be a pattern, one
@@ -76,9 +76,9 @@ func checkModel(name string) string {
 	return ""
 }
 
-// quoted shows a name in a field: as it is when it is plain, else in Go's
+// Quoted shows a name in a field: as it is when it is plain, else in Go's
 // quotes, and never long.
-func quoted(name string) string {
+func Quoted(name string) string {
 	if len(name) > 64 {
 		name = strings.ToValidUTF8(name[:61], "") + "..."
 	}

@@ -16,8 +16,8 @@ func Nearest(name string, known []string) string {
 	return best
 }
 
-// unknown is the message for a name that nobody knows.
-func unknown(name string, known []string) string {
+// Unknown is the message for a name that nobody knows.
+func Unknown(name string, known []string) string {
 	if near := Nearest(name, known); near != "" {
 		return fmt.Sprintf("unknown; did you mean %s?", near)
 	}

@@ -49,10 +49,10 @@ func ParseParams(raw []byte) (Params, Problems) {
 		return Params{}, problems
 	}
 	for _, m := range members {
-		problems.add(paramsField+"."+quoted(m.Name), p.set(m))
+		problems.add(paramsField+"."+Quoted(m.Name), p.set(m))
 	}
 	for _, name := range twice {
-		problems.add(paramsField+"."+quoted(name), "given twice")
+		problems.add(paramsField+"."+Quoted(name), "given twice")
 	}
 	problems = append(problems, p.validate()...)
 	return p, problems
@@ -63,6 +63,9 @@ func (p *Params) set(m Member) string {
 	var known []string
 	for _, one := range p.list() {
 		if one.name == m.Name {
+			if string(m.Value) == "null" {
+				return "" // as absent: the default
+			}
 			n, err := strconv.ParseInt(string(m.Value), 10, 64)
 			if err != nil {
 				return wantNumber(0, one.most)
@@ -72,7 +75,7 @@ func (p *Params) set(m Member) string {
 		}
 		known = append(known, one.name)
 	}
-	return unknown(m.Name, known)
+	return Unknown(m.Name, known)
 }
 
 // validate checks the bounds of what is set.

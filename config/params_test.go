@@ -34,7 +34,7 @@ func TestParseParams(t *testing.T) {
 	f(`{"idle_timeout_ms":-1}`, ``, "provider_params.idle_timeout_ms")
 	f(`{"idle_timeout_ms":1.5}`, ``, "provider_params.idle_timeout_ms")
 	f(`{"idle_timeout_ms":"5"}`, ``, "provider_params.idle_timeout_ms")
-	f(`{"idle_timeout_ms":null}`, ``, "provider_params.idle_timeout_ms")
+	f(`{"idle_timeout_ms":null}`, `{}`)
 	f(`{"idle_timeout_ms":99999999999999999999}`, ``, "provider_params.idle_timeout_ms")
 	f(`{"idle_timeout_ms":86400001,"max_concurrency":1000001}`, ``, "provider_params.idle_timeout_ms", "provider_params.max_concurrency")
 	f(`{"Idle_timeout_ms":5}`, ``, "provider_params.Idle_timeout_ms")

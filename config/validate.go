@@ -50,7 +50,7 @@ func place(list, name, fault string, i int) string {
 	if fault != "" {
 		return fmt.Sprintf("%s[%d]", list, i)
 	}
-	return list + "[" + quoted(name) + "]"
+	return list + "[" + Quoted(name) + "]"
 }
 
 // Normalize brings every object of the set into the form that is kept.
@@ -61,12 +61,9 @@ func (s *Set) Normalize() {
 }
 
 // Normalize brings the provider into the form that is kept: an address
-// without slashes at its end, an empty type as "openai".
+// without slashes at its end.
 func (p *Provider) Normalize() {
 	p.APIBase = strings.TrimRight(p.APIBase, "/")
-	if p.Type == "" {
-		p.Type = "openai"
-	}
 }
 
 // Validate returns every fault of the provider, under the names of the Admin
