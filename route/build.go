@@ -97,6 +97,10 @@ func (b *Builder) newProvider(c *config.Provider, old *Table) (*Provider, error)
 		return nil, err
 	}
 	p.Client, p.Learned = client, &Learned{}
+	p.Meter.ConnectionsFunc(func() metrics.Connections {
+		s := client.Stats()
+		return metrics.Connections{Active: s.Inflight, Idle: s.Idle}
+	})
 	return p, nil
 }
 

@@ -110,4 +110,5 @@ func (l *Live) retire(old, t *Table) {
 		known[t.set.Credentials[i].ID] = true
 	}
 	l.builder.Buckets.Keep(func(id int64) bool { return known[id] })
+	l.builder.Metrics.Forget(t.labels())
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 
 	"llmproxy/config"
+	"llmproxy/metrics"
 )
 
 // Table is one version of the configuration, ready to serve. It is immutable:
@@ -65,4 +66,24 @@ func (t *Table) Models(yield func(name string, route *Route) bool) {
 			return
 		}
 	}
+}
+
+// labels collects every label value that the configuration names.
+func (t *Table) labels() metrics.Live {
+	named := metrics.Live{
+		Models: map[metrics.Label]bool{}, Providers: map[metrics.Label]bool{}, APIKeys: map[metrics.Label]bool{},
+	}
+	for _, p := range t.Providers {
+		named.Providers[p.Label] = true
+	}
+	for _, c := range t.callers {
+		named.APIKeys[c.Label] = true
+	}
+	for _, r := range t.models.exact {
+		named.Models[r.Model] = true
+	}
+	for _, r := range t.models.prefix {
+		named.Models[r.Model] = true
+	}
+	return named
 }

@@ -62,6 +62,18 @@ func (t *Target) Upstream(scratch, public []byte, cut bool) []byte {
 	}
 }
 
+// Succeeded notes an answer that shows the provider at work.
+func (p *Provider) Succeeded() {
+	p.Client.Succeeded()
+	p.Meter.SetHealthy(true)
+}
+
+// Failed notes a failure that is the provider's, at now in unix nanoseconds.
+func (p *Provider) Failed(now int64) {
+	p.Client.Failed(now)
+	p.Meter.SetHealthy(p.Client.Healthy())
+}
+
 // UpstreamName returns the provider's own name for the model of that public name.
 func (p *Provider) UpstreamName(public string) string {
 	if own, ok := p.mapping[public]; ok {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"llmproxy/downstream"
 	"llmproxy/openai"
 )
 
@@ -18,12 +19,12 @@ const firstRead = 64 << 10
 func (x *exchange) readBody(limit int64) error {
 	h := &x.ctx.Request.Header
 	if e := h.ContentEncoding(); len(e) > 0 && string(e) != "identity" {
-		x.ctx.SetConnectionClose()
+		x.leaveUnread()
 		return openai.ErrMalformed(fasthttp.StatusUnsupportedMediaType, "a compressed request body is not supported: send it plain")
 	}
 	declared := int64(h.ContentLength())
 	if declared > limit {
-		x.ctx.SetConnectionClose()
+		x.leaveUnread()
 		return openai.ErrTooLarge(limit)
 	}
 	r := x.ctx.RequestBodyStream()
@@ -35,13 +36,20 @@ func (x *exchange) readBody(limit int64) error {
 	if x.body, err = readAll(r, x.body[:0], declared, limit); err == nil {
 		return nil
 	}
-	x.ctx.SetConnectionClose()
+	x.leaveUnread()
 	if err == errLimit {
 		return openai.ErrTooLarge(limit)
 	}
 	e := openai.ErrMalformed(fasthttp.StatusBadRequest, "the request body could not be read to its end")
 	e.Cause = err
 	return e
+}
+
+// leaveUnread ends the connection after the answer, without reading the rest of
+// the body; the client still gets the answer.
+func (x *exchange) leaveUnread() {
+	x.ctx.SetConnectionClose()
+	downstream.LingerOnClose(x.ctx.Conn())
 }
 
 var errLimit = fasthttp.ErrBodyTooLarge

@@ -46,20 +46,19 @@ func (e *garbageError) Unwrap() error { return e.err }
 // whether another provider is asked. Before the commit point that costs the
 // client nothing. What the provider said, if it spoke, stands in x.failure.
 func (s *Server) judge(x *exchange, t *route.Target, err error) (again bool, final error) {
-	client := t.Provider.Client
 	var spoke *spokeError
 	switch {
 	case errors.Is(err, upstream.ErrBusy):
 		// Not the provider's failure: it has as much to do as it was given.
 	case !errors.As(err, &spoke):
-		client.Failed(now())
+		t.Provider.Failed(now())
 		x.failure.reset()
 	case spoke.status == 429:
-		client.RestUntil(now() + int64(retryAfter(&x.failure.headers, time.Now(), time.Second)))
+		t.Provider.Client.RestUntil(now() + int64(retryAfter(&x.failure.headers, time.Now(), time.Second)))
 	case spoke.status >= 500, spoke.status == 401, spoke.status == 403:
-		client.Failed(now())
+		t.Provider.Failed(now())
 	default:
-		client.Succeeded()
+		t.Provider.Succeeded()
 		return false, spoke
 	}
 	x.lastErr = err
@@ -102,7 +101,7 @@ func reasonOf(err error) string {
 		return statusReason(spoke.status)
 	case errors.Is(err, upstream.ErrBusy):
 		return "busy"
-	case !errors.As(err, &up):
+	case !errors.As(err, &up), errors.Is(err, upstream.ErrMalformed), errors.Is(err, upstream.ErrShortBody):
 		return "invalid_answer"
 	case up.Timeout:
 		return "timeout"

@@ -21,6 +21,9 @@ func (s *Server) forward(x *exchange) error {
 			return x.giveUp()
 		}
 		x.tried.Add(t)
+		if x.lastErr != nil {
+			x.target.Provider.Meter.Retried(reasonOf(x.lastErr))
+		}
 		again, err := s.ask(x, t)
 		if !again {
 			return err
@@ -37,12 +40,13 @@ func (s *Server) ask(x *exchange, t *route.Target) (again bool, err error) {
 	}
 	err = x.attemptAt(t)
 	if err == nil {
-		t.Provider.Client.Succeeded()
+		t.Provider.Succeeded()
 		return false, nil
 	}
+	phase := x.attempt.Phase()
 	x.attempt.Close()
 	if r := x.stopped(); r != running {
-		return false, r.err(phaseOf(err))
+		return false, r.err(phase)
 	}
 	return s.judge(x, t, err)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"llmproxy/downstream"
 	"llmproxy/openai"
 	"llmproxy/ratelimit"
 	"llmproxy/upstream"
@@ -33,6 +34,9 @@ func (s *Server) reject(x *exchange, err error) {
 		x.ctx.Response.SetBody(x.failure.body)
 	case errors.As(err, &own):
 		x.status = own.Status
+		if len(x.body) == 0 && x.ctx.Request.Header.ContentLength() != 0 {
+			downstream.LingerOnClose(x.ctx.Conn())
+		}
 		x.writeOwnHeaders()
 		writeError(x.ctx, own)
 	default:
@@ -56,15 +60,6 @@ func (r stopReason) err(phase upstream.Phase) error {
 		return &goneError{phase}
 	}
 	return openai.ErrOverloaded(time.Second)
-}
-
-// phaseOf returns the phase in which an attempt failed.
-func phaseOf(err error) upstream.Phase {
-	var up *upstream.Error
-	if errors.As(err, &up) {
-		return up.Phase
-	}
-	return upstream.Body
 }
 
 // writeError makes the error the answer. It keeps header lines that are set.

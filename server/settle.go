@@ -53,7 +53,7 @@ func (s *Server) countEnding(x *exchange, end ending) {
 		s.metrics.Cancelled(end.phase.String())
 	case usage.Truncated:
 		x.target.Provider.Meter.Truncated.Inc()
-		x.target.Provider.Client.Failed(now())
+		x.target.Provider.Failed(now())
 	}
 	if x.firstAt == 0 {
 		return
