@@ -86,6 +86,10 @@ func (p *Pool) Submit(j Job) bool {
 	return false
 }
 
+// TooLarge reports whether a job of so many bytes is refused even by an empty
+// queue.
+func (p *Pool) TooLarge(size int) bool { return int64(size) > p.options.QueueBytes }
+
 // Queued is the number of jobs that wait.
 func (p *Pool) Queued() int { return len(p.jobs) }
 

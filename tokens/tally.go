@@ -1,5 +1,10 @@
 package tokens
 
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
 // Count is how many tokens something has.
 type Count struct {
 	Tokens    int64
@@ -55,6 +60,10 @@ func (t *Tally) piece(text []byte) {
 		}
 	}()
 	t.counted += len(text)
+	if !utf8.Valid(text) {
+		text = bytes.ToValidUTF8(text, []byte("\uFFFD")) // or each bad byte would become three
+		t.estimated = true
+	}
 	t.exact += int64(len(vocabulary(t.encoding).EncodeOrdinary(string(text))))
 }
 
