@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,7 +25,17 @@ import (
 
 var screenshots = flag.String("screenshots", "", "directory that the browser test puts pictures of the page into")
 
-const chromium = "/usr/bin/chromium"
+// findBrowser returns the program of a Chromium or Chrome.
+func findBrowser(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatal("this test drives a real browser: apt-get install chromium")
+	return ""
+}
 
 // watcher hears what the browser complains about and whom it asks.
 type watcher struct {
@@ -53,11 +64,8 @@ func (w *watcher) hear(event any) {
 // browse starts a fresh browser that ends with the test.
 func browse(t *testing.T, width, height int) (context.Context, *watcher) {
 	t.Helper()
-	if _, err := os.Stat(chromium); err != nil {
-		t.Fatalf("this test drives a real browser: apt-get install chromium (%v)", err)
-	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(width, height),
+		chromedp.ExecPath(findBrowser(t)), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(width, height),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
