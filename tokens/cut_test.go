@@ -111,6 +111,7 @@ func FuzzCut(f *testing.F) {
 // pieces cuts a text up and checks that nothing is lost or torn.
 func pieces(t *testing.T, text []byte) (all [][]byte) {
 	t.Helper()
+	valid := utf8.Valid(text)
 	for rest := text; len(rest) > 0; {
 		n, clean := cut(rest)
 		switch {
@@ -118,7 +119,7 @@ func pieces(t *testing.T, text []byte) (all [][]byte) {
 			t.Fatalf("a piece of %d bytes", n)
 		case clean && n < len(rest) && !boundary(rest, n):
 			t.Fatalf("cut between %q and %q", rest[:n], rest[n:])
-		case utf8.Valid(text) && !utf8.Valid(rest[:n]):
+		case valid && !utf8.Valid(rest[:n]):
 			t.Fatalf("a character is torn at %d", n)
 		}
 		all = append(all, rest[:n])
