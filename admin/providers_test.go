@@ -76,7 +76,7 @@ func TestProviderBodies(t *testing.T) {
 	f("POST", `{"provider_key":1,"api_base":true,"api_key":null,"model_mapping":[],"provider_params":"x","weight":"1","priority":1.5,"is_enabled":"yes","provider_type":{}}`,
 		"provider_key api_base api_key model_mapping provider_params weight priority is_enabled provider_type")
 	f("POST", `{"provider_key":"a b","api_base":"ftp://x","api_key":"a b","model_mapping":{"":"x","a":""},"provider_params":{"idle_timeout_ms":-1,"idle":2},"weight":-1,"priority":1001,"provider_type":"","name":"x"}`,
-		"name provider_params.idle provider_params.idle_timeout_ms provider_key provider_type api_base api_key model_mapping[] model_mapping[a] weight priority")
+		`name provider_params.idle provider_params.idle_timeout_ms provider_key provider_type api_base api_key model_mapping[""] model_mapping[a] weight priority`)
 	f("POST", `{"provider_key":"x","api_base":"http://x","api_key":"x","weight":1,"weight":2}`, "weight")
 	f("POST", `{"provider_key":"x","api_base":"http://x","api_key":"x","Weight":1,"we\u0069ght":2}`, "Weight")
 	f("POST", `{"provider_key":"x","api_base":"http://x","api_key":"x","model_mapping":{"a":1,"b":null,"c":"d","c":"e"}}`, "model_mapping[a] model_mapping[b] model_mapping[c]")

@@ -16,6 +16,7 @@ var commands = []command{
 	{"migrate", "up|down|version|force N", "change the schema of the store by hand"},
 	{"mock", "[flags]", "run a provider that answers by itself"},
 	{"check", "", "check the settings and the configuration, then exit"},
+	{"health", "", "ask the running gateway whether it serves, as a container's health check does"},
 	{"version", "", "print the version"},
 }
 
@@ -90,7 +91,7 @@ func (given *arguments) takeWords(words []string) {
 	switch given.command {
 	case "migrate":
 		given.problems.add("migrate", checkMigrate(given.args))
-	case "serve", "check", "version":
+	case "serve", "check", "health", "version":
 		if len(given.args) > 0 {
 			given.problems.add(given.command, "takes no further arguments")
 		}

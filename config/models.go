@@ -77,8 +77,11 @@ func checkModel(name string) string {
 }
 
 // Quoted shows a name in a field: as it is when it is plain, else in Go's
-// quotes, and never long.
+// quotes, and never empty or long.
 func Quoted(name string) string {
+	if name == "" {
+		return `""`
+	}
 	if len(name) > 64 {
 		name = strings.ToValidUTF8(name[:61], "") + "..."
 	}

@@ -90,6 +90,7 @@ func TestCommands(t *testing.T) {
 	f("migrate force 3", "migrate[force 3]")
 	f("migrate force -1", "migrate[force -1]")
 	f("check", "check[]")
+	f("health --port 1", "health[]")
 	f("version", "version[]")
 	f("--version", "version[]")
 	f("mock", "mock[]")

@@ -75,7 +75,7 @@ func TestModelMappingFaults(t *testing.T) {
 	f("*", "*")
 	f("gpt-4", "", "model_mapping[gpt-4]")
 	f("gpt-4", "gpt-*", "model_mapping[gpt-4]")
-	f("", "x", "model_mapping[]")
+	f("", "x", `model_mapping[""]`)
 	f("g*t", "x", "model_mapping[g*t]")
 	f("**", "x", "model_mapping[**]")
 	f("a\nb", "x", `model_mapping["a\nb"]`)
