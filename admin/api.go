@@ -16,7 +16,7 @@ const (
 	defaultMaxBody = 1 << 20
 	// storeTimeout leaves the client its answer within two seconds whatever
 	// state the database is in.
-	storeTimeout = 1900 * time.Millisecond
+	storeTimeout = 1700 * time.Millisecond
 
 	pathPrefix   = "/admin/"
 	pathValidate = "/admin/v1/auth/validate"
