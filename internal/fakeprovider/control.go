@@ -23,12 +23,14 @@ type seen struct {
 // was sent:
 //
 //	POST /script  one line of ParseScript for each of the next requests
-//	POST /reset   forget the script and the requests
+//	POST /handle  one line of ParseScript for all requests after those
+//	POST /reset   forget the scripts and the requests
 //	GET  /seen    the requests so far
 //	GET  /gone    waits until the newest request's connection is closed by its peer
 func (p *Provider) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /script", p.controlScript)
+	mux.HandleFunc("POST /handle", p.controlHandle)
 	mux.HandleFunc("POST /reset", func(w http.ResponseWriter, _ *http.Request) { p.Reset() })
 	mux.HandleFunc("GET /seen", p.controlSeen)
 	mux.HandleFunc("GET /gone", p.controlGone)
@@ -36,12 +38,11 @@ func (p *Provider) Control() http.Handler {
 }
 
 func (p *Provider) controlScript(w http.ResponseWriter, q *http.Request) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, q.Body, 1<<20))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+	text, ok := scriptText(w, q)
+	if !ok {
 		return
 	}
-	for line := range strings.SplitSeq(string(text), "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		h, err := ParseScript(line)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -49,6 +50,28 @@ func (p *Provider) controlScript(w http.ResponseWriter, q *http.Request) {
 		}
 		p.ScriptFunc(h)
 	}
+}
+
+func (p *Provider) controlHandle(w http.ResponseWriter, q *http.Request) {
+	text, ok := scriptText(w, q)
+	if !ok {
+		return
+	}
+	h, err := ParseScript(text)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	p.Handle(h)
+}
+
+// scriptText reads a posted script, or answers that it cannot.
+func scriptText(w http.ResponseWriter, q *http.Request) (string, bool) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, q.Body, 1<<20))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+	return string(text), err == nil
 }
 
 func (p *Provider) controlSeen(w http.ResponseWriter, _ *http.Request) {

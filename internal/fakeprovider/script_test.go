@@ -114,6 +114,13 @@ func TestControl(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != 4 || list[2].Body != `{"a":"é"}` || list[0].Target != "/v1/chat/completions" {
 		t.Errorf("seen %s, %v", text, err)
 	}
+	do("POST", "/handle", "status=418")
+	if resp, _, err := fetch(t, p, "GET", "/v1/models", ""); err != nil || resp.StatusCode != 418 {
+		t.Errorf("after handle: %v, %v", resp, err)
+	}
+	if status, _ := do("POST", "/handle", "nonsense"); status != http.StatusBadRequest {
+		t.Errorf("a bad handle: %d", status)
+	}
 	do("POST", "/reset", "")
 	if p.Count() != 0 {
 		t.Error("requests left after a reset")
