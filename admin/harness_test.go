@@ -24,6 +24,7 @@ import (
 
 	"llmproxy/admin"
 	"llmproxy/config"
+	"llmproxy/health"
 	"llmproxy/store"
 )
 
@@ -278,19 +279,19 @@ func (j *journal) String() string {
 // allHealthy is a prober that knows provider 1 to 3 and finds them well.
 type allHealthy struct{}
 
-func (allHealthy) Check(_ context.Context, q admin.HealthQuery) admin.HealthReport {
+func (allHealthy) Check(_ context.Context, q health.Query) *health.Report {
 	ms := 12.5
-	var found []admin.ProviderHealth
+	var found []health.Provider
 	for id := int64(1); id <= 3; id++ {
 		if len(q.ProviderIDs) > 0 && !contains(q.ProviderIDs, id) {
 			continue
 		}
-		found = append(found, admin.ProviderHealth{
-			ID: id, Key: "p", Status: admin.Healthy, AverageMS: &ms, CheckedAt: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
-			Models: []admin.ModelHealth{{Model: strings.Join(q.Models, ",") + q.Timeout.String(), Status: admin.Healthy, ResponseMS: &ms}},
+		found = append(found, health.Provider{
+			ID: id, Key: "p", Status: health.Healthy, AvgResponseTime: &ms, CheckedAt: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
+			Models: []health.Model{{Model: strings.Join(q.Models, ",") + q.Timeout.String(), Status: health.Healthy, ResponseTime: &ms}},
 		})
 	}
-	return admin.NewHealthReport(found)
+	return health.NewReport(found, time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC))
 }
 
 func contains(ids []int64, id int64) bool {

@@ -8,16 +8,17 @@ import (
 	"time"
 
 	"llmproxy/admin"
+	"llmproxy/health"
 )
 
 // asked is a prober that remembers the question.
 type asked struct {
 	allHealthy
-	query    admin.HealthQuery
+	query    health.Query
 	deadline time.Duration
 }
 
-func (p *asked) Check(ctx context.Context, q admin.HealthQuery) admin.HealthReport {
+func (p *asked) Check(ctx context.Context, q health.Query) *health.Report {
 	p.query = q
 	if end, ok := ctx.Deadline(); ok {
 		p.deadline = time.Until(end)
@@ -28,7 +29,7 @@ func (p *asked) Check(ctx context.Context, q admin.HealthQuery) admin.HealthRepo
 func TestHealthCheck(t *testing.T) {
 	prober := &asked{}
 	g := start(t, func(d *admin.Deps) { d.Prober = prober })
-	f := func(body string, want admin.HealthQuery) {
+	f := func(body string, want health.Query) {
 		t.Helper()
 		g.want(200, "POST", "/admin/v1/health/check", body)
 		if !reflect.DeepEqual(prober.query, want) {
@@ -38,11 +39,11 @@ func TestHealthCheck(t *testing.T) {
 			t.Errorf("%s: may take %v, want %v and a little", body, prober.deadline, want.Timeout)
 		}
 	}
-	f(``, admin.HealthQuery{Timeout: 10 * time.Second, MaxConcurrent: 8})
-	f(`{}`, admin.HealthQuery{Timeout: 10 * time.Second, MaxConcurrent: 8})
-	f(`{"provider_ids":[],"models":[]}`, admin.HealthQuery{Timeout: 10 * time.Second, MaxConcurrent: 8})
+	f(``, health.Query{Timeout: 10 * time.Second, MaxConcurrent: 8})
+	f(`{}`, health.Query{Timeout: 10 * time.Second, MaxConcurrent: 8})
+	f(`{"provider_ids":[],"models":[]}`, health.Query{Timeout: 10 * time.Second, MaxConcurrent: 8})
 	f(`{"provider_ids":[ 2 ,1],"models":["gpt-4"],"timeout_secs":120,"max_concurrent":1}`,
-		admin.HealthQuery{ProviderIDs: []int64{2, 1}, Models: []string{"gpt-4"}, Timeout: 2 * time.Minute, MaxConcurrent: 1})
+		health.Query{ProviderIDs: []int64{2, 1}, Models: []string{"gpt-4"}, Timeout: 2 * time.Minute, MaxConcurrent: 1})
 
 	golden(t, "health_all", g.want(200, "POST", "/admin/v1/health/check", `{"models":["m"]}`))
 	golden(t, "health_one", g.want(200, "GET", "/admin/v1/health/providers/2", ""))
@@ -68,24 +69,4 @@ func TestHealthCheckBodies(t *testing.T) {
 	f(`{"provider_id":1}`, "provider_id")
 	f(`{"timeout_secs":1,"timeout_secs":2}`, "timeout_secs")
 	f(`{"provider_ids":[`+strings.Repeat("1,", 1000)+`1]}`, "provider_ids")
-}
-
-func TestHealthReport(t *testing.T) {
-	f := func(states string, want admin.Status, healthy, unhealthy int) {
-		t.Helper()
-		var found []admin.ProviderHealth
-		for _, s := range strings.Fields(states) {
-			found = append(found, admin.ProviderHealth{Status: admin.Status(s)})
-		}
-		got := admin.NewHealthReport(found)
-		if got.Status != want || got.Healthy != healthy || got.Unhealthy != unhealthy || got.Total != len(found) || got.Providers == nil {
-			t.Errorf("%q: %+v", states, got)
-		}
-	}
-	f("", admin.Unknown, 0, 0)
-	f("healthy", admin.Healthy, 1, 0)
-	f("healthy disabled unknown", admin.Healthy, 1, 0)
-	f("healthy unhealthy", admin.Degraded, 1, 1)
-	f("unhealthy disabled", admin.Unhealthy, 0, 1)
-	f("disabled unknown", admin.Unknown, 0, 0)
 }

@@ -9,7 +9,15 @@ import (
 	"github.com/goccy/go-json"
 
 	"llmproxy/config"
+	"llmproxy/health"
 )
+
+// Prober makes real calls with few tokens.
+type Prober interface {
+	// Check asks what the query names and returns when all is known or ctx
+	// ends. It reports the providers that were asked for and exist.
+	Check(ctx context.Context, query health.Query) *health.Report
+}
 
 const (
 	defaultProbeTimeout = 10 * time.Second
@@ -21,16 +29,16 @@ const (
 )
 
 // probeFields is what a body of health/check may hold.
-var probeFields = []field[HealthQuery]{
+var probeFields = []field[health.Query]{
 	{"provider_ids", false, readIDs},
 	{"models", false, readModels},
-	{"timeout_secs", false, func(q *HealthQuery, name string, raw []byte) config.Problems {
+	{"timeout_secs", false, func(q *health.Query, name string, raw []byte) config.Problems {
 		var secs int64
 		problems := readWithin(&secs, maxProbeTimeout, name, raw)
 		q.Timeout = time.Duration(secs) * time.Second
 		return problems
 	}},
-	{"max_concurrent", false, func(q *HealthQuery, name string, raw []byte) config.Problems {
+	{"max_concurrent", false, func(q *health.Query, name string, raw []byte) config.Problems {
 		var n int64
 		problems := readWithin(&n, maxProbes, name, raw)
 		q.MaxConcurrent = int(n)
@@ -48,7 +56,7 @@ func readWithin(to *int64, most int64, name string, raw []byte) config.Problems 
 	return nil
 }
 
-func readIDs(q *HealthQuery, name string, raw []byte) config.Problems {
+func readIDs(q *health.Query, name string, raw []byte) config.Problems {
 	var ids []json.RawMessage
 	if json.Unmarshal(raw, &ids) != nil || ids == nil || len(ids) > maxProbed {
 		return config.Problems{{Field: name, Message: "must be a list of at most 1000 ids"}}
@@ -63,14 +71,14 @@ func readIDs(q *HealthQuery, name string, raw []byte) config.Problems {
 	return nil
 }
 
-func readModels(q *HealthQuery, name string, raw []byte) config.Problems {
+func readModels(q *health.Query, name string, raw []byte) config.Problems {
 	var models []json.RawMessage
 	if json.Unmarshal(raw, &models) != nil || models == nil || len(models) > maxProbed {
 		return config.Problems{{Field: name, Message: "must be a list of at most 1000 names"}}
 	}
 	for _, one := range models {
 		var model string
-		if problems := readString(func(*HealthQuery) *string { return &model })(q, name, one); len(problems) > 0 || model == "" {
+		if problems := readString(func(*health.Query) *string { return &model })(q, name, one); len(problems) > 0 || model == "" {
 			return config.Problems{{Field: name, Message: "must be a list of names of models"}}
 		}
 		q.Models = append(q.Models, model)
@@ -78,8 +86,8 @@ func readModels(q *HealthQuery, name string, raw []byte) config.Problems {
 	return nil
 }
 
-func defaultQuery() HealthQuery {
-	return HealthQuery{Timeout: defaultProbeTimeout, MaxConcurrent: defaultProbes}
+func defaultQuery() health.Query {
+	return health.Query{Timeout: defaultProbeTimeout, MaxConcurrent: defaultProbes}
 }
 
 // checkHealth answers POST /admin/v1/health/check.
@@ -91,7 +99,7 @@ func (a *API) checkHealth(x *call) (int, any, error) {
 	query := defaultQuery()
 	if len(bytes.TrimSpace(body)) > 0 {
 		d := parse(body, probeFields)
-		nothing := func(*HealthQuery) config.Problems { return nil }
+		nothing := func(*health.Query) config.Problems { return nil }
 		if problems := d.judge(&query, nothing); len(problems) > 0 {
 			return 0, nil, problems
 		}
@@ -119,7 +127,7 @@ func (a *API) checkProvider(x *call) (int, any, error) {
 }
 
 // probe asks the prober, and refuses an id that it did not report.
-func (a *API) probe(query HealthQuery) (HealthReport, error) {
+func (a *API) probe(query health.Query) (*health.Report, error) {
 	ctx, cancel := context.WithTimeout(a.Context, query.Timeout+probeGrace)
 	defer cancel()
 	report := a.Prober.Check(ctx, query)
@@ -129,7 +137,7 @@ func (a *API) probe(query HealthQuery) (HealthReport, error) {
 	}
 	for _, id := range query.ProviderIDs {
 		if !known[id] {
-			return HealthReport{}, noSuch("provider", strconv.FormatInt(id, 10))
+			return nil, noSuch("provider", strconv.FormatInt(id, 10))
 		}
 	}
 	return report, nil

@@ -66,7 +66,7 @@ func (c *Checker) Detailed(ctx context.Context) []byte {
 // had its time.
 func (c *Checker) Check(ctx context.Context, q Query) *Report {
 	var (
-		report  = &Report{CheckedAt: time.Now().UTC(), Providers: []Provider{}}
+		at      = time.Now().UTC()
 		room    = make(chan struct{}, orDefault(q.MaxConcurrent, DefaultConcurrent))
 		timeout = orDefault(q.Timeout, DefaultTimeout)
 		asking  sync.WaitGroup
@@ -75,20 +75,19 @@ func (c *Checker) Check(ctx context.Context, q Query) *Report {
 	if len(q.ProviderIDs) > 0 {
 		subjects = slices.DeleteFunc(subjects, func(s Subject) bool { return !slices.Contains(q.ProviderIDs, s.ID) })
 	}
-	report.Providers = make([]Provider, len(subjects))
+	providers := make([]Provider, len(subjects))
 	for i := range subjects {
-		s, p := &subjects[i], &report.Providers[i]
-		*p = s.begin(q.Models, report.CheckedAt)
+		s, p := &subjects[i], &providers[i]
+		*p = s.begin(q.Models, at)
 		for j := range p.Models {
 			asking.Go(func() { s.ask(ctx, &p.Models[j], room, timeout) })
 		}
 	}
 	asking.Wait()
-	for i := range report.Providers {
-		report.Providers[i].summarize()
+	for i := range providers {
+		providers[i].summarize()
 	}
-	report.summarize()
-	return report
+	return NewReport(providers, at)
 }
 
 // begin returns the provider's part of the report with the models to ask for,

@@ -7,12 +7,13 @@ const (
 	Healthy   = "healthy"
 	Unhealthy = "unhealthy"
 	Disabled  = "disabled" // switched off: not asked
+	Degraded  = "degraded" // of a report only: some providers are healthy and some are not
 	Unknown   = "unknown"  // nothing to ask for, or no time to ask
 )
 
 // Report is the answer of /health/detailed and of the Admin API's checks.
 type Report struct {
-	Status    string     `json:"status"` // healthy if all enabled providers are, unhealthy if none is, else degraded
+	Status    string     `json:"status"` // of the enabled providers together
 	Total     int        `json:"total_providers"`
 	Healthy   int        `json:"healthy_providers"`
 	Unhealthy int        `json:"unhealthy_providers"`
@@ -69,10 +70,13 @@ func (p *Provider) summarize() {
 	}
 }
 
-// summarize fills the totals.
-func (r *Report) summarize() {
-	r.Total = len(r.Providers)
-	for _, p := range r.Providers {
+// NewReport sums the providers up.
+func NewReport(providers []Provider, at time.Time) *Report {
+	r := &Report{Status: Unknown, Total: len(providers), Providers: providers, CheckedAt: at}
+	if providers == nil {
+		r.Providers = []Provider{}
+	}
+	for _, p := range providers {
 		switch p.Status {
 		case Healthy:
 			r.Healthy++
@@ -85,11 +89,12 @@ func (r *Report) summarize() {
 		}
 	}
 	switch {
-	case r.Unhealthy == 0 && r.Unknown == 0:
+	case r.Healthy > 0 && r.Unhealthy > 0:
+		r.Status = Degraded
+	case r.Healthy > 0:
 		r.Status = Healthy
-	case r.Healthy == 0:
+	case r.Unhealthy > 0:
 		r.Status = Unhealthy
-	default:
-		r.Status = "degraded"
 	}
+	return r
 }

@@ -72,7 +72,11 @@ func (s *Server) count(x *exchange, end ending, b bill) {
 	if s.pool.Submit(job) {
 		return
 	}
-	s.metrics.TokenJobs("queue_full")
+	if s.pool.TooLarge(job.Size) {
+		s.metrics.TokenJobs("too_large")
+	} else {
+		s.metrics.TokenJobs("queue_full")
+	}
 	done(estimate(len(body)), estimate(len(text)))
 }
 

@@ -57,6 +57,7 @@ type journey struct {
 	sentAt  int64 // the last attempt began
 	headAt  int64 // its response head is here
 	firstAt int64 // the first data event is here
+	wholeAt int64 // the whole answer is here
 
 	table    *route.Table
 	caller   *route.Caller

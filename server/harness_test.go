@@ -99,8 +99,6 @@ func start(t *testing.T, set *config.Set, change ...func(*server.Options, *route
 		Health: staticHealth{}, IsAdmin: func(key []byte) bool { return string(key) == "admin" },
 		Log: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
-	router := server.NewRouter()
-	r.server.Register(router)
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +107,7 @@ func start(t *testing.T, set *config.Set, change ...func(*server.Options, *route
 	r.url = "http://" + r.address
 	served := make(chan error, 1)
 	go func() {
-		served <- r.server.Serve(downstream.NewListener(inner, downstream.Options{WriteTimeout: 5 * time.Second}), router.Handler)
+		served <- r.server.Serve(downstream.NewListener(inner, downstream.Options{WriteTimeout: 5 * time.Second}))
 	}()
 	r.get("/health")
 	t.Cleanup(func() {

@@ -15,10 +15,10 @@ import (
 	"llmproxy/usage"
 )
 
-// NewRouter returns a router that answers unknown paths and wrong methods in
+// newRouter returns a router that answers unknown paths and wrong methods in
 // OpenAI's shape, and redirects nobody: a redirect would be made from the
 // client's Host header.
-func NewRouter() *router.Router {
+func newRouter() *router.Router {
 	r := router.New()
 	r.RedirectTrailingSlash = false
 	r.RedirectFixedPath = false

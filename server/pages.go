@@ -104,6 +104,8 @@ func (s *Server) scrape(ctx *fasthttp.RequestCtx) {
 		}
 	}
 	ctx.SetContentType("text/plain; version=0.0.4; charset=utf-8")
+	s.scraping.Lock()
+	defer s.scraping.Unlock()
 	_, _ = s.metrics.WriteTo(ctx.Response.BodyWriter())
 }
 

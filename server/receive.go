@@ -40,6 +40,7 @@ func (x *exchange) receiveAnswer() error {
 	x.attempt.Await(upstream.Body)
 	var err error
 	x.answer, err = readUpTo(&x.attempt, x.answer[:0], x.s.MaxAnswerBytes)
+	x.wholeAt = now()
 	switch {
 	case err == errMore:
 		x.rest = true

@@ -2,6 +2,7 @@ package server
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -34,6 +35,7 @@ func (s *Server) relayWhole(x *exchange) {
 	}
 	x.attempt.Close()
 	x.answer = x.ctx.Response.SwapBody(x.answer)
+	s.relayed.Observe(time.Duration(now() - x.wholeAt))
 	s.settle(x, ending{outcome: usage.Complete})
 }
 

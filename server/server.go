@@ -62,6 +62,7 @@ type Server struct {
 	health  Health
 	isAdmin func(key []byte) bool
 	journal *journal
+	router  *router.Router
 	http    *fasthttp.Server
 
 	catalog   catalog
@@ -69,6 +70,7 @@ type Server struct {
 	inflight  inflight
 	active    atomic.Int64
 	draining  atomic.Bool
+	scraping  sync.Mutex // one page of metrics is made at a time: a page may be large
 
 	// Resolved once, used by every request.
 	get, post metrics.Label
@@ -76,39 +78,40 @@ type Server struct {
 	relayed   *metrics.Durations
 }
 
-// New returns a Server that is ready to Serve what handler takes; handler is
-// the router that Register was given.
+// New returns a Server that is ready to Serve.
 func New(o Options, d Deps) *Server {
-	return &Server{
+	s := &Server{
 		Options: o, live: d.Live, metrics: d.Metrics, pool: d.Tokens, sink: d.Sink,
 		watcher: d.Watcher, health: d.Health, isAdmin: d.IsAdmin, journal: newJournal(d.Log),
 		get: d.Metrics.Label("GET"), post: d.Metrics.Label("POST"),
 		admitted: d.Metrics.Overhead(metrics.Admit), relayed: d.Metrics.Overhead(metrics.Relay),
 	}
+	s.router = newRouter()
+	s.addRoutes()
+	s.http = s.newHTTP(s.router.Handler)
+	return s
 }
 
-// Register adds the data plane's routes.
-func (s *Server) Register(r *router.Router) {
+// Router is where other rooms add their paths, before Serve.
+func (s *Server) Router() *router.Router { return s.router }
+
+func (s *Server) addRoutes() {
 	for _, e := range newEndpoints(s.metrics) {
-		r.POST(e.path, s.handle(e))
+		s.router.POST(e.path, s.handle(e))
 	}
-	r.GET("/v1/models", s.forClients("/v1/models", s.listModels))
-	r.GET("/v1/models/{id:*}", s.forClients("/v1/models/{id}", s.getModel))
+	s.router.GET("/v1/models", s.forClients("/v1/models", s.listModels))
+	s.router.GET("/v1/models/{id:*}", s.forClients("/v1/models/{id}", s.getModel))
 	for path, h := range map[string]fasthttp.RequestHandler{
 		"/health": s.liveness, "/health/live": s.liveness, "/health/ready": s.readiness,
 		"/health/detailed": s.detailed, "/metrics": s.scrape,
 	} {
-		r.GET(path, h)
-		r.HEAD(path, h)
+		s.router.GET(path, h)
+		s.router.HEAD(path, h)
 	}
 }
 
-// Serve takes connections from the listener and gives them to handler until
-// Shutdown.
-func (s *Server) Serve(ln net.Listener, handler fasthttp.RequestHandler) error {
-	s.http = s.newHTTP(handler)
-	return s.http.Serve(ln)
-}
+// Serve takes connections from the listener until Shutdown.
+func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(ln) }
 
 // handle serves a forwarded endpoint.
 func (s *Server) handle(e *endpoint) fasthttp.RequestHandler {

@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"llmproxy/admin"
 	"llmproxy/config"
 	"llmproxy/downstream"
@@ -44,7 +42,6 @@ type gateway struct {
 	adminKey adminKey
 	migrated atomic.Bool // the database has this binary's schema
 	server   *server.Server
-	handler  fasthttp.RequestHandler
 }
 
 // newGateway wires the parts. It opens files, and no network.
@@ -79,6 +76,7 @@ func newGateway(o *config.Options, log *slog.Logger) (g *gateway, err error) {
 	}
 	g.live = route.NewLive(builder, source, g.keepSnapshot)
 	g.pool = tokens.NewPool(tokens.Options{Workers: o.TokenWorkers, Queue: o.TokenQueue})
+	g.metrics.GaugeFunc("llm_proxy_token_queue_length", func() int64 { return int64(g.pool.Queued()) })
 	g.adminKey.set(o.AdminKey.Reveal())
 	return g, nil
 }
@@ -100,14 +98,11 @@ func (g *gateway) wireHandlers() {
 		Health: checker, IsAdmin: g.adminKey.Matches, Log: g.log,
 	})
 	api := admin.New(admin.Deps{
-		Store: g.store, Reload: g.reload, Prober: adminProber{checker}, Log: g.log,
+		Store: g.store, Reload: g.reload, Prober: checker, Log: g.log,
 		AdminKeyHash: g.adminKey.hash, HasAdminKey: g.adminKey.isSet,
 	})
-	r := server.NewRouter()
-	g.server.Register(r)
-	api.Register(r)
-	web.Register(r)
-	g.handler = r.Handler
+	api.Register(g.server.Router())
+	web.Register(g.server.Router())
 }
 
 // reload serves the newest configuration and says what it holds.
@@ -179,6 +174,7 @@ func (g *gateway) listen() (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w", address, errors.Unwrap(err))
 	}
 	ln := downstream.NewListener(inner, downstream.Options{WriteTimeout: g.o.ClientWriteTimeout, Log: g.log})
+	g.metrics.GaugeFunc("llm_proxy_client_connections", func() int64 { return ln.Stats().Open })
 	if g.o.TLSCertFile == "" {
 		return ln, nil
 	}

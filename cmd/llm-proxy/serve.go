@@ -43,7 +43,7 @@ func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error 
 	defer func() { stop(); <-watching }()
 
 	served := make(chan error, 1)
-	go func() { served <- g.server.Serve(ln, g.handler) }()
+	go func() { served <- g.server.Serve(ln) }()
 	g.announce(out, ln.Addr().String(), made)
 	select {
 	case err := <-served:

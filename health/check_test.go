@@ -1,0 +1,105 @@
+package health_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"llmproxy/health"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// subject is a provider whose models "good…" answer and all others do not.
+func subject(id int64, key string, enabled bool, models ...string) health.Subject {
+	s := health.Subject{ID: id, Key: key, Enabled: enabled, Probe: func(_ context.Context, model string, _ time.Duration) (time.Duration, error) {
+		if !strings.HasPrefix(model, "own-good") {
+			return 3 * time.Millisecond, errors.New("answered 500")
+		}
+		return 2 * time.Millisecond, nil
+	}}
+	for _, m := range models {
+		s.Models = append(s.Models, health.Named{Public: m, Own: "own-" + m})
+	}
+	return s
+}
+
+func TestCheck(t *testing.T) {
+	c := health.NewChecker(func() []health.Subject {
+		return []health.Subject{
+			subject(1, "a", true, "good", "bad"), subject(2, "b", true, "bad"), subject(3, "c", false, "good"), subject(4, "d", true),
+		}
+	})
+	f := func(q health.Query, status, providers string) {
+		t.Helper()
+		r := c.Check(t.Context(), q)
+		var got []string
+		for _, p := range r.Providers {
+			got = append(got, p.Key+"="+p.Status)
+		}
+		if r.Status != status || strings.Join(got, " ") != providers {
+			t.Errorf("%+v: %s %v, want %s %s", q, r.Status, got, status, providers)
+		}
+	}
+	f(health.Query{}, health.Degraded, "a=healthy b=unhealthy c=disabled d=unknown")
+	f(health.Query{ProviderIDs: []int64{1}}, health.Healthy, "a=healthy")
+	f(health.Query{ProviderIDs: []int64{2, 3}}, health.Unhealthy, "b=unhealthy c=disabled")
+	f(health.Query{Models: []string{"bad"}}, health.Unhealthy, "a=unhealthy b=unhealthy c=disabled d=unknown")
+	f(health.Query{ProviderIDs: []int64{9}}, health.Unknown, "")
+	r := c.Check(t.Context(), health.Query{ProviderIDs: []int64{1}})
+	text, _ := json.Marshal(r.Providers[0].Models)
+	if want := `[{"model":"good","status":"healthy","response_time_ms":2,"error":null},{"model":"bad","status":"unhealthy","response_time_ms":3,"error":"answered 500"}]`; string(text) != want {
+		t.Errorf("models: %s, want %s", text, want)
+	}
+}
+
+// No more calls run at once than the query allows, and what finds no time is unknown.
+func TestCheckIsBounded(t *testing.T) {
+	var running, most atomic.Int64
+	release := make(chan struct{})
+	s := subject(1, "a", true, "good1", "good2", "good3", "good4")
+	s.Probe = func(context.Context, string, time.Duration) (time.Duration, error) {
+		if n := running.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer running.Add(-1)
+		<-release
+		return time.Millisecond, nil
+	}
+	c := health.NewChecker(func() []health.Subject { return []health.Subject{s} })
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, func() { cancel(); close(release) })
+	r := c.Check(ctx, health.Query{MaxConcurrent: 2})
+	if most.Load() != 2 {
+		t.Errorf("%d calls at once, want 2", most.Load())
+	}
+	unknown := 0
+	for _, m := range r.Providers[0].Models {
+		if m.Status == health.Unknown {
+			unknown++
+		}
+	}
+	if unknown == 0 {
+		t.Error("nothing was left out although the time was over")
+	}
+}
+
+// Many who ask for the detailed report cost one check.
+func TestDetailedIsKept(t *testing.T) {
+	var asked atomic.Int64
+	c := health.NewChecker(func() []health.Subject { asked.Add(1); return nil })
+	for range 10 {
+		if got := c.Detailed(t.Context()); !strings.Contains(string(got), `"status":"unknown"`) {
+			t.Fatalf("%s", got)
+		}
+	}
+	if asked.Load() != 1 {
+		t.Errorf("checked %d times", asked.Load())
+	}
+}
