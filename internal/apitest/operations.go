@@ -73,6 +73,9 @@ func closeObject(ref *openapi3.SchemaRef) {
 // whole rest of the path, slashes included, as the gateway's own routes do.
 func find(method, path string) (*routers.Route, map[string]string) {
 	doc := description()
+	if path == "/docs/" { // an alias that is served, and not described twice
+		path = "/docs"
+	}
 	if item := doc.Paths.Value(path); item != nil {
 		return route(doc, item, method, path), nil
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 )
 
@@ -129,7 +130,7 @@ func undescribed(x Exchange) error {
 }
 
 func options(x Exchange) *openapi3filter.Options {
-	return &openapi3filter.Options{
+	o := &openapi3filter.Options{
 		IncludeResponseStatus: true,
 		ExcludeResponseBody:   x.Passed,
 		SkipSettingDefaults:   true,
@@ -137,6 +138,10 @@ func options(x Exchange) *openapi3filter.Options {
 		// Who may ask is the gateway's own business, and its own tests'.
 		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
 	}
+	o.WithCustomSchemaErrorFunc(func(err *openapi3.SchemaError) string { // the usual text repeats schema and value
+		return fmt.Sprintf("/%s: %s", strings.Join(err.JSONPointer(), "/"), err.Reason)
+	})
+	return o
 }
 
 // describeTexts teaches the filter the text formats that it does not know.
