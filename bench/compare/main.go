@@ -1,0 +1,112 @@
+// Command compare measures what a request through llm-proxy costs, beside
+// nginx doing the least that a proxy can do, on the same machine, in the same
+// minutes, in front of the same provider.
+//
+//	go run ./bench/compare
+//	go run ./bench/compare -load stream -rounds 7
+//
+// What counts is processor time per request (of the server's whole process
+// tree, user and system), and its ratio to nginx: rates and latencies move
+// with whatever else the machine does, and are shown for orientation. See
+// bench/README.md for the method.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+)
+
+// options say what is measured.
+type options struct {
+	load        string
+	rounds      int
+	connections int
+	measured    time.Duration
+	warm        time.Duration
+	request     int // bytes
+	answer      int // bytes
+	events      int // of a stream
+	gap         time.Duration
+	gateway     string // a program that is built already
+	json        string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.load, "load", "whole", "whole: answers of -answer bytes; stream: -events events each")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds; in each one every server is measured once")
+	flag.IntVar(&o.connections, "connections", 0, "connections that send one request after another (default: 64, streams: 200)")
+	flag.DurationVar(&o.measured, "time", 4*time.Second, "measured time of one server in one round")
+	flag.DurationVar(&o.warm, "warm", time.Second, "time before it")
+	flag.IntVar(&o.request, "request", 1024, "bytes of a request's body")
+	flag.IntVar(&o.answer, "answer", 1024, "bytes of an answer's body")
+	flag.IntVar(&o.events, "events", 100, "events of a stream")
+	flag.DurationVar(&o.gap, "gap", 20*time.Millisecond, "pause between two events")
+	flag.StringVar(&o.gateway, "gateway", "", "llm-proxy program to measure (default: it is built)")
+	flag.StringVar(&o.json, "json", "", "also write the figures to this file")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := compare(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+// compare starts the servers, measures them in turn, and prints the report.
+func compare(ctx context.Context, o options) error {
+	if o.load != "whole" && o.load != "stream" {
+		return fmt.Errorf("-load %s: whole and stream are known", o.load)
+	}
+	if o.connections == 0 {
+		o.connections = 64
+		if o.load == "stream" {
+			o.connections = 200
+		}
+	}
+	b, err := newBed(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	if err := b.build(o.gateway); err != nil {
+		return err
+	}
+	if err := b.startProvider(o); err != nil {
+		return err
+	}
+	gateway, err := b.startGateway()
+	if err != nil {
+		return err
+	}
+	nginx, err := b.startNginx()
+	if err != nil {
+		return err
+	}
+	return measure(ctx, o, []*server{gateway, nginx})
+}
+
+// measure takes the servers in turn, in the other order in every second round.
+func measure(ctx context.Context, o options, servers []*server) error {
+	r := newReport(o, servers)
+	r.printHead()
+	for round := range o.rounds {
+		for i := range servers {
+			if round%2 == 1 {
+				i = len(servers) - 1 - i
+			}
+			s := servers[i]
+			f, err := drive(ctx, o, s)
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			r.add(round, s, f)
+		}
+	}
+	return r.finish()
+}
