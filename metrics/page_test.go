@@ -46,7 +46,7 @@ func sampleRegistry() *Registry {
 	r.RateLimited(alice).Inc()
 
 	r.Overhead(Admit).Observe(7 * time.Microsecond)
-	r.Overhead(Settle).Observe(900)
+	r.Overhead(Relay).Observe(900)
 	r.ConfigVersion.Store(42)
 	r.ConfigReloads("success")
 	r.Cancelled("first_event")

@@ -143,14 +143,12 @@ type Phase uint8
 
 // The phases of llm_proxy_overhead_seconds.
 const (
-	Admit   Phase = iota // from the request in hand to the choice of a route
-	Forward              // from there to the request on the provider's wire, without waiting
-	Relay                // from the provider's bytes to the client's
-	Settle               // what is left once the answer is out
+	Admit Phase = iota // from the request's head in hand to the first attempt
+	Relay              // from the whole answer in hand to the response ready to be written
 	phases
 )
 
-var phaseNames = [phases]string{"admit", "forward", "relay", "settle"}
+var phaseNames = [phases]string{"admit", "relay"}
 
 // String returns the phase as the metrics show it.
 func (p Phase) String() string { return phaseNames[p] }

@@ -26,7 +26,7 @@ func TestCountingAllocatesNothing(t *testing.T) {
 		p.Truncated.Inc()
 		m.TTFT.Observe(time.Second)
 		m.TokensPerSecond.Observe(50)
-		r.Overhead(Forward).Observe(time.Microsecond)
+		r.Overhead(Relay).Observe(time.Microsecond)
 		r.Cancelled("event")
 		r.UsageRecords("counted")
 		r.TokenJobs("counted")
