@@ -304,7 +304,7 @@ func TestPostgresTriggersFindTheVersionWhateverTheSearchPath(t *testing.T) {
 	h := postgresHome(t, pgtest.New(t))
 	s := h.open(t)
 	before := version(t, s)
-	h.edit(t, `SET search_path TO pg_catalog; INSERT INTO public.providers (provider_key, api_base) VALUES ('hand', 'http://hand')`)
+	h.edit(t, `SET search_path TO pg_catalog; INSERT INTO public.providers (provider_key, api_base) VALUES ('hand', 'http://hand'); RESET search_path`)
 	h.edit(t, `TRUNCATE public.providers`)
 	if after := version(t, s); after != before+2 {
 		t.Errorf("version %d after %d, want one more for each statement", after, before)

@@ -75,15 +75,14 @@ func cutPassword(rest string) (without, password string, err error) {
 	return rest, password, nil
 }
 
+// quotable is what may stand in a URL, password taken out, for a message to
+// quote from it: hosts, ports, a database, and options of the plain kind.
+var quotable = regexp.MustCompile(`^([^@]*@)?[A-Za-z0-9.,:/_\[\]-]*(\?[A-Za-z0-9.,:/_&=+-]*)?$`)
+
 // reason returns pgx's reason for refusing a URL, unless what is left of the
 // URL could still hold a secret.
 func reason(err error, rest string) string {
-	address, query, _ := strings.Cut(rest, "?")
-	_, host, hasUser := strings.Cut(address, "@")
-	if !hasUser {
-		host = address
-	}
-	if strings.ContainsAny(host+query, "@%") || strings.Contains(strings.ToLower(query), "pass") {
+	if !quotable.MatchString(rest) || strings.Contains(strings.ToLower(rest), "pass") {
 		return "cannot be read; " + wantedURL + ", with what is not a letter or digit in the password written as %XX"
 	}
 	// pgx quotes the URL between back-quotes and then says what is wrong.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 	"time"
@@ -20,10 +21,11 @@ import (
 	"llmproxy/migrations"
 )
 
-const (
-	migrateTime = 2 * time.Minute // for all steps together
-	lockTime    = 10 * time.Second
-)
+const migrateTime = 2 * time.Minute // for all steps together
+
+// lockTime is how long a migration waits for a lock that another holds. Only
+// tests change it.
+var lockTime = 10 * time.Second
 
 // Migrator moves the tables between the versions that this binary knows, one
 // step or all of them, as the command `llm-proxy migrate` does by hand.
@@ -62,11 +64,11 @@ func (m *Migrator) Up(ctx context.Context) error {
 		if err == nil || errors.Is(err, migrate.ErrNoChange) {
 			return nil
 		}
-		now, dirty, lookErr := s.look()
-		if lookErr == nil && now == migrations.Newest() && !dirty {
+		err = s.explain(err)
+		if now, dirty, lookErr := s.look(); !errors.Is(err, ErrUnavailable) && lookErr == nil && now == migrations.Newest() && !dirty {
 			return nil // another process was a moment faster
 		}
-		return s.explain(err)
+		return err
 	})
 }
 
@@ -153,7 +155,7 @@ func newSession(kind string, driver database.Driver, inWords func(error) error) 
 	if err != nil {
 		return nil, err
 	}
-	m.LockTimeout = migrateTime // the database's own limit is shorter
+	m.LockTimeout = 2 * lockTime // the database's own limit ends it first
 	return &session{Migrate: m, driver: driver, inWords: func(err error) error { return inWords(withoutQuery(err)) }}, nil
 }
 
@@ -166,33 +168,42 @@ func (s *session) look() (version int, dirty bool, err error) {
 // explain finds the words for a failed step: what state the database is in,
 // and which command leads out of it.
 func (s *session) explain(err error) error {
-	if err == nil {
+	var dirty migrate.ErrDirty
+	switch {
+	case err == nil:
 		return nil
-	}
-	now, dirty, lookErr := s.look()
-	switch newest := migrations.Newest(); {
-	case lookErr != nil:
-	case now > newest:
-		return fmt.Errorf("migrate: the database is at version %d, this binary knows versions up to %d: upgrade the binary, or run `llm-proxy migrate down` with the newer one", now, newest)
-	case dirty:
-		return fmt.Errorf("migrate: version %d is marked as interrupted (dirty). Migrations are whole or not there at all: if the tables of version %d are there, run `llm-proxy migrate force %d`, if not, `llm-proxy migrate force %d`, then start again",
-			now, now, now, max(now-1, 0))
-	}
-	if errors.Is(err, migrate.ErrLocked) || errors.Is(err, migrate.ErrLockTimeout) {
-		return errMigrating
+	case errors.Is(err, migrate.ErrLocked) || errors.Is(err, migrate.ErrLockTimeout):
+		return errMigrating()
+	case errors.As(err, &dirty):
+		return errDirty(dirty.Version)
+	case errors.Is(err, fs.ErrNotExist): // the migration of the noted version
+		now, _, _ := s.look()
+		return fmt.Errorf("migrate: the database is at version %d, this binary knows versions up to %d: upgrade the binary, or run `llm-proxy migrate down` with the newer one", now, migrations.Newest())
 	}
 	return fmt.Errorf("migrate: %w", s.inWords(err))
 }
 
-// errMigrating is for a lock on the migrations that is not given back.
-var errMigrating = unavailable(fmt.Errorf("another process has been migrating the database for %s; if none is, end the session that holds the advisory lock (pg_locks)", lockTime))
+// errDirty is for a version that the golang-migrate command left as dirty.
+func errDirty(version int) error {
+	before := version - 1
+	if version < 1 { // on the way down to nothing
+		version, before = 1, 0
+	}
+	return fmt.Errorf("migrate: the database is marked as interrupted (dirty) at version %d; a migration is there whole or not at all: if the tables of version %d are there, run `llm-proxy migrate force %d`, if not, `llm-proxy migrate force %d`, then start again",
+		version, version, version, before)
+}
+
+// errMigrating is for a lock that a migration waits for in vain.
+func errMigrating() error {
+	return unavailable(fmt.Errorf("migrate: another session has held a lock on the tables, or on migrating them, for %s; if no other gateway is migrating, find the session in pg_locks and end it", lockTime))
+}
 
 // lockedOr recognises that lock among the errors of PostgreSQL.
 func lockedOr(words func(error) error) func(error) error {
 	return func(err error) error {
 		var refused *pgconn.PgError
 		if errors.As(err, &refused) && refused.Code == "55P03" {
-			return errMigrating
+			return errMigrating()
 		}
 		return words(err)
 	}

@@ -12,8 +12,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// forUpdate locks the rows of a SELECT until the transaction ends.
-const forUpdate = " FOR UPDATE"
+const (
+	forUpdate = " FOR UPDATE" // locks the rows of a SELECT until the transaction ends
+
+	closeTime = 2 * time.Second
+)
 
 // postgres is the Store of a fleet.
 type postgres struct {
@@ -56,8 +59,21 @@ func (p *postgres) Migrate(ctx context.Context) error {
 	return p.up.Up(ctx)
 }
 
-// Close implements Store.
-func (p *postgres) Close() { p.pool.Close() }
+// Close implements Store. It says good-bye to the server, but does not wait
+// long for one that is silent.
+func (p *postgres) Close() {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		p.pool.Close()
+	}()
+	limit := time.NewTimer(closeTime)
+	defer limit.Stop()
+	select {
+	case <-closed:
+	case <-limit.C: // pgx gives up by itself some seconds later
+	}
+}
 
 // view implements backend.
 func (p *postgres) view(ctx context.Context, patience patience, f func(tx) error) error {

@@ -186,15 +186,22 @@ func sqliteError(err error) error {
 	if !errors.As(err, &refused) {
 		return unavailable(err) // a time limit, or closed
 	}
-	switch code := refused.Code(); {
-	case code == sqlitecode.SQLITE_CONSTRAINT_UNIQUE || code == sqlitecode.SQLITE_CONSTRAINT_PRIMARYKEY:
-		return ErrDuplicate
-	case code&0xff == sqlitecode.SQLITE_CONSTRAINT || code&0xff == sqlitecode.SQLITE_TOOBIG || code&0xff == sqlitecode.SQLITE_MISMATCH:
+	switch code := refused.Code(); code & 0xff {
+	case sqlitecode.SQLITE_CONSTRAINT:
+		if code == sqlitecode.SQLITE_CONSTRAINT_UNIQUE || code == sqlitecode.SQLITE_CONSTRAINT_PRIMARYKEY {
+			return ErrDuplicate
+		}
 		return fmt.Errorf("the database refuses it: %s", oneLine(refused.Error()))
-	case isNoTable(err):
+	case sqlitecode.SQLITE_BUSY, sqlitecode.SQLITE_LOCKED, sqlitecode.SQLITE_PROTOCOL, sqlitecode.SQLITE_INTERRUPT, // others are at it
+		sqlitecode.SQLITE_FULL, sqlitecode.SQLITE_IOERR, sqlitecode.SQLITE_NOMEM, // the machine
+		sqlitecode.SQLITE_READONLY, sqlitecode.SQLITE_CANTOPEN, sqlitecode.SQLITE_PERM, // the directory
+		sqlitecode.SQLITE_CORRUPT, sqlitecode.SQLITE_NOTADB: // the file
+		return unavailable(err)
+	}
+	if isNoTable(err) {
 		return errNoTables(oneLine(refused.Error()))
 	}
-	return unavailable(err) // locked, full, read-only, damaged, input and output
+	return fmt.Errorf("the database reports: %s", oneLine(refused.Error()))
 }
 
 // isNoTable reports whether err comes of tables that are not, or not yet, as

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,13 +13,20 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"go.uber.org/goleak"
 	_ "modernc.org/sqlite"
+	_ "pgregory.net/rapid" // for its flags
 
 	"llmproxy/config"
 	"llmproxy/internal/pgtest"
 	"llmproxy/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Run(m)) }
+func TestMain(m *testing.M) {
+	// Each step of a property is a commit to a disk; -rapid.steps asks for more.
+	if err := flag.Set("rapid.steps", "10"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(pgtest.Run(m))
+}
 
 const sqliteFile = "llm-proxy.db"
 
@@ -51,7 +59,6 @@ func handOn(t *testing.T, driver, source string) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hand.SetMaxIdleConns(0) // a server that stops must not find us waiting
 	t.Cleanup(func() { hand.Close() })
 	return hand
 }

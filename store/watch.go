@@ -76,6 +76,7 @@ func (p *postgres) connectListener(ctx context.Context) (*pgx.Conn, error) {
 	cfg := p.pool.Config().ConnConfig
 	// Prepared statements would not survive a pooler that swaps servers.
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	cfg.RuntimeParams["application_name"] += " listener"
 	return pgx.ConnectConfig(ctx, cfg)
 }
 

@@ -280,3 +280,16 @@ func freePort() (int, error) {
 	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }
+
+// RequirePasswords makes the server ask every user but the superuser for a
+// password from now on.
+func (s *Server) RequirePasswords(t testing.TB) {
+	t.Helper()
+	rules := "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+	if err := os.WriteFile(filepath.Join(s.data(), "pg_hba.conf"), []byte(rules), 0o600); err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	if err := s.run("SELECT pg_reload_conf()"); err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+}
