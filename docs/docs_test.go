@@ -176,3 +176,18 @@ func commands(page string) (all []string) {
 	}
 	return all
 }
+
+// The drawing of the floors shows the rooms where the test of the layers has them.
+func TestFloorsAreDrawn(t *testing.T) {
+	_, declared, _ := strings.Cut(read(t, "arch_test.go"), "var floors = [][]string{\n")
+	declared, _, _ = strings.Cut(declared, "\n}\n")
+	page := read(t, "docs/ARCHITECTURE.md")
+	for i, floor := range strings.Split(declared, "\n") {
+		drawn := regexp.MustCompile(`(?m)^ ` + string(rune('1'+i)) + `  .*$`).FindString(page)
+		for _, room := range regexp.MustCompile(`"([^"]+)"`).FindAllStringSubmatch(floor, -1) {
+			if !slices.Contains(strings.Fields(drawn), room[1]) {
+				t.Errorf("%s is not drawn on floor %d: %q", room[1], i+1, drawn)
+			}
+		}
+	}
+}
