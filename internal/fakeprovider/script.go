@@ -16,10 +16,11 @@ import (
 //	text=Hel|lo no-done              a stream of two pieces without [DONE]
 //
 // An empty line answers as OpenAI would. Words: status= body= type= header=
-// (name:value, '+' for a space) retry-after= retry-after-ms= redirect= text=
-// (pieces between '|') finish= no-usage no-finish no-done refuse-stream-options
-// gzip crlf cr split= missing= no-end extra= interim= delay= first= gap= cut=
-// half by= end= (fin, rst, silent) chunked until-close garbage huge-header=.
+// (name:value) retry-after= retry-after-ms= redirect= text= (pieces between
+// '|') finish= no-usage no-finish no-done refuse-stream-options gzip crlf cr
+// split= missing= no-end extra= interim= delay= first= gap= cut= half by= end=
+// (fin, rst, silent) chunked until-close garbage huge-header=. In text and
+// header a '+' stands for a space.
 func ParseScript(line string) (Handler, error) {
 	s := &scripted{}
 	for word := range strings.FieldsSeq(line) {
@@ -53,7 +54,7 @@ func (s *scripted) header(line string) {
 func (s *scripted) word(name, value string) (err error) {
 	switch name {
 	case "text":
-		s.reply.Text = strings.Split(value, "|")
+		s.reply.Text = strings.Split(strings.ReplaceAll(value, "+", " "), "|")
 	case "finish":
 		s.reply.Finish = value
 	case "no-usage":

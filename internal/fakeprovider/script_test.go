@@ -41,7 +41,7 @@ func TestScriptLines(t *testing.T) {
 	f(`body={"a":1} type=text/plain`, `{}`, "Content-Type: text/plain\r\n\r\n"+`{"a":1}`)
 	f("header=x-a:b+c", `{}`, "x-a: b c\r\n")
 	f("redirect=http://127.0.0.1:1/", `{}`, "Location: http://127.0.0.1:1/\r\n")
-	f("text=Hel|lo", `{}`, `"content":"Hello"`)
+	f("text=Hel|lo,+you", `{}`, `"content":"Hello, you"`)
 	f("finish=length delay=1ms first=1ms gap=1ms", `{}`, `"finish_reason":"length"`)
 	f("split=1 no-end", `{"stream":true}`, "1\r\nd\r\n1\r\na\r\n")
 	f("text=a|b no-done no-finish no-usage", `{"stream":true}`, "\"b\"},\"finish_reason\":null,\"index\":0,\"logprobs\":null}],\"created\":1700000000,\"id\":\"fake-1\",\"model\":\"\",\"object\":\"chat.completion.chunk\"}\n\n\r\n0\r\n")
