@@ -31,6 +31,9 @@ func TestClientLeaves(t *testing.T) {
 				if read != "" {
 					readUntil(t, c, read)
 				}
+				if phase != "first_byte" {
+					eventually(t, "the head is here", func() bool { return r.metric("llm_proxy_provider_latency_seconds_count") == 1 })
+				}
 				left := time.Now()
 				if rst {
 					_ = c.(*net.TCPConn).SetLinger(0)
