@@ -25,7 +25,7 @@ const migrateTime = 2 * time.Minute // for all steps together
 
 // lockTime is how long a migration waits for a lock that another holds. Only
 // tests change it.
-var lockTime = 10 * time.Second
+var lockTime = 5 * time.Second
 
 // Migrator moves the tables between the versions that this binary knows, one
 // step or all of them, as the command `llm-proxy migrate` does by hand.

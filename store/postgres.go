@@ -41,7 +41,7 @@ func openPostgres(o Options) (Store, error) {
 		return nil, fmt.Errorf("DB_URL: %s", oneLine(err.Error()))
 	}
 	p := &postgres{pool: pool, poll: o.Poll, log: o.Log, up: &Migrator{postgres: cfg.ConnConfig}}
-	p.tables = tables{db: p, sealer: o.Sealer}
+	p.db, p.sealer = p, o.Sealer
 	return p, nil
 }
 

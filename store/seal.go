@@ -22,7 +22,7 @@ var errSealed = errors.New("is sealed")
 var (
 	errNoSecret    = sealError("it is sealed, and SECRET_KEY is not set: set the SECRET_KEY it was sealed with, or give the provider its key anew")
 	errWrongSecret = sealError("it cannot be unsealed: SECRET_KEY is not the one it was sealed with, or the value was changed; set the right SECRET_KEY, or give the provider its key anew")
-	errLooksSealed = errors.New("must not begin with " + sealedPrefix)
+	errLooksSealed = errors.New("must not begin with " + sealedPrefix + ", the mark of what is sealed")
 )
 
 // sealError is an errSealed that says why and what to do.

@@ -55,7 +55,7 @@ func openSQLite(o Options) (Store, error) {
 		log:    o.Log,
 		up:     &Migrator{sqlite: path},
 	}
-	s.tables = tables{db: s, sealer: o.Sealer}
+	s.db, s.sealer = s, o.Sealer
 	if err := checkFile(s.writer, path); err != nil {
 		s.Close()
 		return nil, err

@@ -13,7 +13,8 @@
 //	s.Watch(ctx, reload)
 //
 // Nothing here is on the path of a request. A Snapshot keeps the last good Set
-// on disk, so that the gateway serves while its database does not.
+// on disk: a start that finds the database away (Migrate is ErrUnavailable)
+// serves from it, and migrates and loads when Watch calls.
 package store
 
 import (
@@ -81,9 +82,10 @@ type Store interface {
 	RemoveCredential(ctx context.Context, id int64) (int64, error)
 
 	// Watch calls changed whenever the configuration may have moved: once it
-	// can hear of changes, after every gap in which it could not, and after
-	// every change, its own process's included. It returns when ctx ends. The
-	// calls come one after the other, from the goroutine that called Watch.
+	// can hear of changes, after every gap in which it could not, after every
+	// change, its own process's included, and a while after a Load that was
+	// ErrUnavailable. It returns when ctx ends. The calls come one after the
+	// other, from the goroutine that called Watch.
 	Watch(ctx context.Context, changed func())
 
 	// Close gives connections and files back. Watch must have returned.

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"time"
 
 	"llmproxy/config"
@@ -12,6 +14,10 @@ import (
 type tables struct {
 	db     backend
 	sealer *Sealer
+
+	// owed is set by a Load that found no database, and cleared by Watch as it
+	// asks for another: what was missed must not wait for the next change.
+	owed atomic.Bool
 }
 
 // backend runs transactions. Errors that f returns come back as they are.
@@ -121,6 +127,7 @@ func (t *tables) Load(ctx context.Context) (*config.Set, error) {
 		return wrong.err()
 	})
 	if err != nil {
+		t.owed.Store(errors.Is(err, ErrUnavailable))
 		return nil, err
 	}
 	return set, nil

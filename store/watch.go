@@ -64,7 +64,7 @@ func (p *postgres) listen(ctx context.Context, changed func()) (time.Duration, e
 		if err != nil {
 			return time.Since(began), err
 		}
-		if version != seen {
+		if owed := p.owed.Swap(false); version != seen || owed {
 			seen = version
 			changed()
 		}
@@ -185,7 +185,7 @@ func (s *SQLite) look(ctx context.Context, changed func()) (time.Duration, error
 		if err != nil {
 			return time.Since(began), err
 		}
-		if news {
+		if owed := s.owed.Swap(false); news || owed {
 			changed()
 		}
 	}

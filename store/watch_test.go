@@ -120,6 +120,25 @@ func TestWatchStartsBeforeTheTables(t *testing.T) {
 	})
 }
 
+// A change is announced once. The load that it starts may fail for a reason
+// that passes, and then nobody would ask again.
+func TestALoadThatFoundNoDatabaseIsAskedForAgain(t *testing.T) {
+	forBoth(t, func(t *testing.T, h *home) {
+		h.options.Poll = 50 * time.Millisecond
+		s := h.open(t)
+		f := follow(t, s)
+		f.reaches(t, version(t, s))
+
+		h.edit(t, "ALTER TABLE credentials RENAME TO away")
+		h.edit(t, "UPDATE config_version SET version = 40")
+		for f.fails.Load() == 0 {
+			<-f.news
+		}
+		h.edit(t, "ALTER TABLE away RENAME TO credentials")
+		f.reaches(t, 40)
+	})
+}
+
 func TestABurstOfChangesIsFewLoads(t *testing.T) {
 	h := postgresHome(t, pgtest.New(t))
 	s := h.open(t)
