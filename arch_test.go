@@ -20,8 +20,8 @@ import (
 var floors = [][]string{
 	{"balance", "ratelimit", "openai", "tokens", "usage", "metrics", "config", "migrations", "web", "demo", "downstream"},
 	{"upstream", "store"},
-	{"route"},
-	{"server", "admin", "health"},
+	{"route", "health"},
+	{"server", "admin"},
 	{"cmd/llm-proxy"},
 }
 
@@ -103,8 +103,10 @@ func floor(room string) int {
 	return slices.IndexFunc(floors, func(rooms []string) bool { return slices.Contains(rooms, room) })
 }
 
-// support reports whether a room serves the tests alone.
-func support(room string) bool { return strings.HasPrefix(room, "internal/") }
+// support reports whether a room serves the tests, or the measuring, alone.
+func support(room string) bool {
+	return strings.HasPrefix(room, "internal/") || strings.HasPrefix(room, "bench/")
+}
 
 func TestImportsPointDown(t *testing.T) {
 	for _, s := range sources(t) {

@@ -61,13 +61,17 @@ func (s *Server) newHTTP(handler fasthttp.RequestHandler) *fasthttp.Server {
 	}
 }
 
-// guard ends a panic at the request that caused it.
+// guard ends a panic at the request that caused it, and names every answer
+// that was not named by who made it.
 func (s *Server) guard(h fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		defer func() {
 			if r := recover(); r != nil {
 				s.panicked(r)
 				fail(ctx, openai.ErrInternal(nil))
+			}
+			if len(ctx.Response.Header.PeekBytes(headerRequestID)) == 0 {
+				nameAnswer(ctx)
 			}
 		}()
 		h(ctx)

@@ -33,7 +33,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr))
 }
 
@@ -77,7 +77,7 @@ func command(ctx context.Context, o *config.Options, out, errOut io.Writer) erro
 // fail reports what was wrong, each fault on a line of its own.
 func fail(errOut io.Writer, code int, err error) int {
 	if problems, ok := err.(config.Problems); ok {
-		fmt.Fprintf(errOut, "llm-proxy: %d settings cannot be used:\n", len(problems))
+		fmt.Fprintf(errOut, "llm-proxy: %s cannot be used:\n", count(len(problems), "setting"))
 		for _, p := range problems {
 			fmt.Fprintf(errOut, "  %s: %s\n", p.Field, p.Message)
 		}

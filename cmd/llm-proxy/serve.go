@@ -125,7 +125,7 @@ func (g *gateway) refresh(ctx context.Context) func() {
 
 // drain lets requests in flight end, for SHUTDOWN_GRACE_SECS.
 func (g *gateway) drain(served <-chan error) error {
-	g.log.Info("draining", "grace", g.o.ShutdownGrace)
+	g.log.Info("draining", "grace", g.o.ShutdownGrace.String())
 	ctx, cancel := context.WithTimeout(context.Background(), g.o.ShutdownGrace)
 	defer cancel()
 	if err := g.server.Shutdown(ctx); err != nil && !errors.Is(err, context.Canceled) {
