@@ -40,7 +40,7 @@ func (f figures) units() int64 {
 }
 
 // driver keeps a server busy: each connection sends its next request when it
-// has the answer to the last.
+// has the answer to the last, or with -rate when its turn comes.
 type driver struct {
 	o       options
 	server  *server
@@ -60,6 +60,9 @@ func drive(ctx context.Context, o options, s *server) (figures, error) {
 	for i := range o.connections {
 		callers.Go(func() {
 			var err error
+			if o.rate > 0 { // not all in the same moment
+				time.Sleep(time.Duration(float64(i) * float64(time.Second) / o.rate))
+			}
 			if took[i], err = d.call(ctx); err != nil {
 				cancel(err)
 			}
@@ -128,8 +131,15 @@ func (d *driver) call(ctx context.Context) ([]time.Duration, error) {
 	var resp fasthttp.Response
 	resp.StreamBody = d.o.load == "stream"
 	in := bufio.NewReaderSize(conn, 16<<10)
-	for !d.stopping.Load() {
+	for due := time.Now(); !d.stopping.Load(); {
 		began := time.Now()
+		if d.o.rate > 0 {
+			// A late answer does not make the next request late: what waits
+			// for it counts as waiting (no coordinated omission).
+			due = due.Add(time.Duration(float64(time.Second) * float64(d.o.connections) / d.o.rate))
+			time.Sleep(time.Until(due))
+			began = due
+		}
 		if _, err := conn.Write(d.request); err != nil {
 			return took, err
 		}

@@ -2,8 +2,9 @@
 // nginx doing the least that a proxy can do, on the same machine, in the same
 // minutes, in front of the same provider.
 //
-//	go run ./bench/compare
-//	go run ./bench/compare -load stream -rounds 7
+//	go run ./bench/compare                 # as many requests as are answered
+//	go run ./bench/compare -rate 2000      # a machine that is not busy
+//	go run ./bench/compare -load stream    # events of open streams
 //
 // What counts is processor time per request (of the server's whole process
 // tree, user and system), and its ratio to nginx: rates and latencies move
@@ -13,6 +14,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -25,6 +27,7 @@ type options struct {
 	load        string
 	rounds      int
 	connections int
+	rate        float64
 	measured    time.Duration
 	warm        time.Duration
 	request     int // bytes
@@ -40,6 +43,7 @@ func main() {
 	flag.StringVar(&o.load, "load", "whole", "whole: answers of -answer bytes; stream: -events events each")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; in each one every server is measured once")
 	flag.IntVar(&o.connections, "connections", 0, "connections that send one request after another (default: 64, streams: 200)")
+	flag.Float64Var(&o.rate, "rate", 0, "requests a second over all connections (default: as many as are answered)")
 	flag.DurationVar(&o.measured, "time", 4*time.Second, "measured time of one server in one round")
 	flag.DurationVar(&o.warm, "warm", time.Second, "time before it")
 	flag.IntVar(&o.request, "request", 1024, "bytes of a request's body")
@@ -62,6 +66,9 @@ func main() {
 func compare(ctx context.Context, o options) error {
 	if o.load != "whole" && o.load != "stream" {
 		return fmt.Errorf("-load %s: whole and stream are known", o.load)
+	}
+	if o.rounds < 1 || o.connections < 0 || o.rate < 0 {
+		return errors.New("-rounds, -connections and -rate: nothing to do")
 	}
 	if o.connections == 0 {
 		o.connections = 64

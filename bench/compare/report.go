@@ -24,6 +24,9 @@ type report struct {
 
 func newReport(o options, servers []*server) *report {
 	load := fmt.Sprintf("%d connections, %d B requests, %d B answers", o.connections, o.request, o.answer)
+	if o.rate > 0 {
+		load += fmt.Sprintf(", %.0f requests/s", o.rate)
+	}
 	if o.load == "stream" {
 		load = fmt.Sprintf("%d streams of %d events, one every %v", o.connections, o.events, o.gap)
 	}
