@@ -45,40 +45,43 @@ type gateway struct {
 }
 
 // newGateway wires the parts. It opens files, and no network.
-func newGateway(o *config.Options, log *slog.Logger) (g *gateway, err error) {
-	g = &gateway{o: o, log: log}
-	defer func() {
-		if err != nil {
-			g.close()
-		}
-	}()
-	g.metrics = metrics.New(metrics.Options{Version: version, MaxSeries: o.MaxMetricSeries})
-	sealer := store.NewSealer(o.SecretKey.Reveal())
+func newGateway(o *config.Options, log *slog.Logger) (*gateway, error) {
+	g := &gateway{o: o, log: log}
+	if err := g.open(); err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *gateway) open() (err error) {
+	g.metrics = metrics.New(metrics.Options{Version: version, MaxSeries: g.o.MaxMetricSeries})
+	sealer := store.NewSealer(g.o.SecretKey.Reveal())
 	g.store, err = store.Open(store.Options{
-		URL: o.DBURL.Reveal(), Dir: o.DataDir, Sealer: sealer, Poll: o.ConfigPoll, Log: log,
+		URL: g.o.DBURL.Reveal(), Dir: g.o.DataDir, Sealer: sealer, Poll: g.o.ConfigPoll, Log: g.log,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if g.watcher, err = downstream.NewWatcher(); err != nil {
-		return nil, fmt.Errorf("watch for clients that leave: %w", err)
+		return fmt.Errorf("watch for clients that leave: %w", err)
 	}
-	builder, err := newBuilder(o, g.metrics)
+	builder, err := newBuilder(g.o, g.metrics)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	source := route.Source(g.store)
 	if g.embedded() {
-		g.demo = &demoProvider{log: log}
+		g.demo = &demoProvider{log: g.log}
 		source = demoSource{Source: g.store, demo: g.demo}
 	} else {
-		g.snapshot = store.NewSnapshot(o.DataDir, sealer)
+		g.snapshot = store.NewSnapshot(g.o.DataDir, sealer)
 	}
 	g.live = route.NewLive(builder, source, g.keepSnapshot)
-	g.pool = tokens.NewPool(tokens.Options{Workers: o.TokenWorkers, Queue: o.TokenQueue})
+	g.pool = tokens.NewPool(tokens.Options{Workers: g.o.TokenWorkers, Queue: g.o.TokenQueue})
 	g.metrics.GaugeFunc("llm_proxy_token_queue_length", func() int64 { return int64(g.pool.Queued()) })
-	g.adminKey.set(o.AdminKey.Reveal())
-	return g, nil
+	g.adminKey.set(g.o.AdminKey.Reveal())
+	return nil
 }
 
 // embedded reports whether the configuration lives in the SQLite file.
