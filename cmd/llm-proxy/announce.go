@@ -1,37 +1,59 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"net"
+	"strconv"
 	"strings"
+	"time"
 
 	"llmproxy/demo"
 	"llmproxy/route"
 )
 
 // announce tells whoever started the gateway where it is, what is on and what
-// is off, and, once, the keys that were made.
-func (g *gateway) announce(out io.Writer, address string, made firstStart) {
-	base := "http://" + address
-	if g.o.TLSCertFile != "" {
-		base = "https://" + address
-	}
-	fmt.Fprintf(out, "llm-proxy %s on %s\n\n", version, base)
-	writeTree(out, g.state())
+// is off, and, once, the keys that were made. It is one write, so that no line
+// of the log comes between.
+func (g *gateway) announce(out io.Writer, address net.Addr, made firstStart) {
+	var (
+		text bytes.Buffer
+		base = g.base(address)
+	)
+	fmt.Fprintf(&text, "llm-proxy %s on %s\n\n", version, base)
+	writeTree(&text, g.state())
 	if made.clientKey != "" || made.adminKey != "" {
-		fmt.Fprint(out, "\nMade for you, and shown only now:\n")
-		if made.clientKey != "" {
-			fmt.Fprintf(out, "  client key  %s\n", made.clientKey)
-		}
-		if made.adminKey != "" {
-			fmt.Fprintf(out, "  admin key   %s\n", made.adminKey)
-		}
+		text.WriteString("\nMade for you, and shown only now:\n")
 	}
 	if made.clientKey != "" {
-		fmt.Fprintf(out, "\nTry it:\n%s\n", tryIt(base, made.clientKey, firstModel(g.live.Table())))
+		fmt.Fprintf(&text, "  client key  %s\n", made.clientKey)
 	}
-	fmt.Fprintf(out, "\n  %s/docs     every endpoint, to try in the browser\n  %s/metrics  for Prometheus\n  %s/health   is it up\n\n",
+	if made.adminKey != "" {
+		fmt.Fprintf(&text, "  admin key   %s\n", made.adminKey)
+	}
+	if made.clientKey != "" {
+		fmt.Fprintf(&text, "\nTry it:\n%s\n", tryIt(base, made.clientKey, firstModel(g.live.Table())))
+	}
+	fmt.Fprintf(&text, "\n  %s/docs     every endpoint, to try in the browser\n  %s/metrics  for Prometheus\n  %s/health   is it up\n\n",
 		base, base, base)
+	_, _ = text.WriteTo(out) // nobody reads: nobody to tell
+}
+
+// base is where a person on this machine reaches the gateway.
+func (g *gateway) base(address net.Addr) string {
+	scheme := "http://"
+	if g.o.TLSCertFile != "" {
+		scheme = "https://"
+	}
+	host, port, err := net.SplitHostPort(address.String())
+	if err != nil {
+		return scheme + address.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + net.JoinHostPort(host, port)
 }
 
 // fact is a line of the tree: something that is on or off, and what to know of it.
@@ -45,12 +67,12 @@ type fact struct {
 func (g *gateway) state() []fact {
 	t := g.live.Table()
 	return []fact{
-		{"store", true, g.storeDetail()},
+		{"store", g.outage == nil, g.storeDetail()},
 		{"configuration", !t.Empty(), g.configurationDetail(t)},
 		{"client auth", !g.o.AllowAnonymous, choose(g.o.AllowAnonymous, "ALLOW_ANONYMOUS lets everyone in while there is no client key", "a key on every request")},
 		{"admin API", g.adminKey.isSet, choose(g.adminKey.isSet, "/admin/v1", "set ADMIN_KEY")},
 		{"encrypted provider keys", g.o.SecretKey != "", choose(g.o.SecretKey != "", "AES-256-GCM", "provider keys lie in plain text: set SECRET_KEY")},
-		{"TLS", g.o.TLSCertFile != "", choose(g.o.TLSCertFile != "", g.o.TLSCertFile, "set TLS_CERT_FILE and TLS_KEY_FILE, or keep to loopback")},
+		{"TLS", g.o.TLSCertFile != "", g.tlsDetail()},
 		{"metrics", true, choose(g.o.MetricsKey != "", "/metrics, with METRICS_KEY", "/metrics, open to all who reach this port")},
 		{"provider certificates", g.o.VerifySSL, choose(g.o.VerifySSL, "checked", "VERIFY_SSL=false: anybody may pose as a provider")},
 	}
@@ -63,16 +85,38 @@ func choose(cond bool, yes, no string) string {
 	return no
 }
 
+// count says how many there are of a thing.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return strconv.Itoa(n) + " " + thing
+}
+
 func (g *gateway) storeDetail() string {
-	if g.embedded() {
+	switch {
+	case g.embedded():
 		return "SQLite in " + g.o.DataDir
+	case g.outage != nil:
+		return "PostgreSQL cannot be used yet: " + g.outage.Error()
 	}
 	return "PostgreSQL"
 }
 
+func (g *gateway) tlsDetail() string {
+	ip := net.ParseIP(g.o.Host)
+	switch {
+	case g.o.TLSCertFile != "":
+		return g.o.TLSCertFile
+	case g.o.Host == "localhost" || ip != nil && ip.IsLoopback():
+		return "plain HTTP, for this machine alone"
+	}
+	return "keys and prompts travel in plain text: set TLS_CERT_FILE and TLS_KEY_FILE, unless a proxy in front has TLS"
+}
+
 func (g *gateway) configurationDetail(t *route.Table) string {
 	if t.Empty() {
-		return "none yet: waiting for the database"
+		return "none yet: nothing is served until the store answers"
 	}
 	names := make([]string, 0, len(t.Providers))
 	for _, p := range t.Providers {
@@ -81,8 +125,11 @@ func (g *gateway) configurationDetail(t *route.Table) string {
 	if len(names) > 5 {
 		names = append(names[:5], "…")
 	}
-	detail := fmt.Sprintf("version %d: %d providers (%s), %d client keys", t.Version, len(t.Providers),
-		strings.Join(names, ", "), len(t.Set().Credentials))
+	detail := fmt.Sprintf("version %d: %s (%s), %s", t.Version, count(len(t.Providers), "provider"),
+		strings.Join(names, ", "), count(len(t.Set().Credentials), "client key"))
+	if g.outage != nil {
+		detail += "; saved " + g.savedAt.Local().Format(time.DateTime)
+	}
 	if len(names) == 1 && names[0] == demoKey && g.demo != nil {
 		detail += "; the demo provider goes when you add one"
 	}

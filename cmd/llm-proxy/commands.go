@@ -68,7 +68,7 @@ func check(ctx context.Context, o *config.Options, out io.Writer) error {
 	if err := set.Validate(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "ok: version %d, %d providers, %d client keys\n", set.Version, len(set.Providers), len(set.Credentials))
+	fmt.Fprintf(out, "ok: version %d, %s, %s\n", set.Version, count(len(set.Providers), "provider"), count(len(set.Credentials), "client key"))
 	return nil
 }
 

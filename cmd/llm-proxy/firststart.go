@@ -28,6 +28,11 @@ type settings interface {
 // startEmbedded makes what an empty embedded store lacks to be of use at once:
 // an admin key, a first provider if the environment names one, a client key.
 func (g *gateway) startEmbedded(ctx context.Context) (made firstStart, err error) {
+	ctx, cancel := context.WithTimeout(ctx, embeddedTimeout)
+	defer cancel()
+	if err = g.store.Migrate(ctx); err != nil {
+		return made, err
+	}
 	if made.adminKey, err = g.ensureAdminKey(ctx, g.store.(settings)); err != nil {
 		return made, fmt.Errorf("admin key: %w", err)
 	}

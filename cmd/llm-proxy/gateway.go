@@ -40,6 +40,8 @@ type gateway struct {
 	demo     *demoProvider // nil with a database of one's own
 	snapshot *store.Snapshot
 	adminKey adminKey
+	outage   error       // why the store could not be used at the start; nil: it could
+	savedAt  time.Time   // of the configuration that serves instead, if there is one
 	migrated atomic.Bool // the database has this binary's schema
 	server   *server.Server
 }

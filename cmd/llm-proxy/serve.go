@@ -10,9 +10,14 @@ import (
 	"llmproxy/store"
 )
 
-// startTimeout is how long a start waits for the database before it goes on
-// with the last good configuration.
-const startTimeout = 2 * time.Second
+const (
+	// startTimeout is how long a start waits for the database before it goes on
+	// with the last good configuration.
+	startTimeout = 2 * time.Second
+	// embeddedTimeout is how long it waits for the disk of the embedded store:
+	// there is nothing to go on with.
+	embeddedTimeout = 30 * time.Second
+)
 
 // serve runs the gateway until ctx ends, then drains it.
 func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error {
@@ -44,7 +49,7 @@ func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error 
 
 	served := make(chan error, 1)
 	go func() { served <- g.server.Serve(ln) }()
-	g.announce(out, ln.Addr().String(), made)
+	g.announce(out, ln.Addr(), made)
 	select {
 	case err := <-served:
 		return err
@@ -57,14 +62,11 @@ func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error 
 // one from disk. A database that is away is no reason not to start; one that
 // this binary can never work with is.
 func (g *gateway) start(ctx context.Context) (firstStart, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
 	if g.embedded() {
-		if err := g.store.Migrate(ctx); err != nil {
-			return firstStart{}, err
-		}
 		return g.startEmbedded(ctx)
 	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
 	err := g.migrateOnce(ctx)
 	if err != nil && !errors.Is(err, store.ErrUnavailable) {
 		return firstStart{}, err
@@ -82,6 +84,7 @@ func (g *gateway) start(ctx context.Context) (firstStart, error) {
 // gateway waits for the database, not ready.
 func (g *gateway) startFromSnapshot(cause error) {
 	set, at, err := g.snapshot.Load()
+	g.outage, g.savedAt = cause, at
 	if err == nil {
 		_, err = g.live.Apply(set)
 	}
