@@ -32,8 +32,8 @@ type Conn struct {
 
 	linger atomic.Bool // Close reads on for a while: see LingerOnClose
 
-	deadline    sync.Mutex // held while a write deadline is set; guards the next
-	ownDeadline bool       // one was set from outside, and rules
+	readLimit  readDeadline
+	writeLimit writeDeadline
 
 	transferIO // state of the read and the write that are running
 }
@@ -67,36 +67,18 @@ func (c *Conn) leave() bool {
 	return true
 }
 
+// Read reads what has arrived, or waits.
+func (c *Conn) Read(p []byte) (int, error) {
+	for {
+		n, err := c.read(p)
+		if err == nil || !c.early(err) {
+			return n, err
+		}
+	}
+}
+
 func (c *Conn) LocalAddr() net.Addr  { return c.tcp.LocalAddr() }
 func (c *Conn) RemoteAddr() net.Addr { return c.tcp.RemoteAddr() }
-
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.tcp.SetReadDeadline(t) }
-
-// SetWriteDeadline sets an absolute end to all writes, in place of the rule
-// that a write must make progress; the zero time restores that rule.
-func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.deadline.Lock()
-	defer c.deadline.Unlock()
-	c.ownDeadline = !t.IsZero()
-	return c.tcp.SetWriteDeadline(t)
-}
-
-// expectProgress gives the client until t to take something of what is being
-// written; the zero time takes the limit away.
-func (c *Conn) expectProgress(t time.Time) {
-	c.deadline.Lock()
-	defer c.deadline.Unlock()
-	if !c.ownDeadline {
-		c.tcp.SetWriteDeadline(t) // fails on a closed connection only
-	}
-}
-
-func (c *Conn) SetDeadline(t time.Time) error {
-	if err := c.SetReadDeadline(t); err != nil {
-		return err
-	}
-	return c.SetWriteDeadline(t)
-}
 
 const (
 	lingerFor   = 5 * time.Second // a refused upload is read on for so long

@@ -16,7 +16,7 @@ const writePiece = 64 << 10
 
 func (c *Conn) prepare() {}
 
-func (c *Conn) Read(p []byte) (int, error) { return c.tcp.Read(p) }
+func (c *Conn) read(p []byte) (int, error) { return c.tcp.Read(p) }
 
 func (c *Conn) Write(p []byte) (int, error) {
 	n := 0
