@@ -133,6 +133,27 @@ func TestSlowReaderIsCut(t *testing.T) {
 	f(true)
 }
 
+// A deadline set from outside is no stall, and a stall counts once.
+func TestStallsCountOnce(t *testing.T) {
+	f := func(what string, deadline time.Duration, want int64) {
+		t.Helper()
+		l, c, _ := pair(t, Options{WriteTimeout: 100 * time.Millisecond})
+		if deadline > 0 {
+			must(t, c.SetWriteDeadline(time.Now().Add(deadline)))
+		}
+		for failed := 0; failed < 3; {
+			if _, err := c.Write(make([]byte, 1<<20)); err != nil {
+				failed++
+			}
+		}
+		if got := l.Stats().Stalled; got != want {
+			t.Fatalf("%s: %d stalls counted; want %d", what, got, want)
+		}
+	}
+	f("the rule", 0, 1)
+	f("from outside", 50*time.Millisecond, 0)
+}
+
 // flood is a stream without end.
 type flood struct{ ended chan error }
 

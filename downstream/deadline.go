@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -53,6 +54,7 @@ func (c *Conn) early(err error) bool {
 type writeDeadline struct {
 	mu      sync.Mutex
 	foreign bool // one was set from outside, and rules
+	stalled bool // the rule, or the kernel's own like it, has ended the connection
 }
 
 // SetWriteDeadline sets an absolute end to all writes, in place of the rule
@@ -72,6 +74,22 @@ func (c *Conn) expectProgress(t time.Time) {
 	if !c.writeLimit.foreign {
 		c.tcp.SetWriteDeadline(t) // fails on a closed connection only
 	}
+}
+
+// noteStall counts a client that did not take what was written in time, once.
+func (c *Conn) noteStall(err error) {
+	timeout := errors.Is(err, os.ErrDeadlineExceeded)
+	if !timeout && !errors.Is(err, syscall.ETIMEDOUT) {
+		return
+	}
+	d := &c.writeLimit
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stalled || timeout && d.foreign {
+		return
+	}
+	d.stalled = true
+	c.ln.stalled.Add(1)
 }
 
 // SetDeadline sets both.

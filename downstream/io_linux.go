@@ -129,13 +129,6 @@ func transfer(trap, fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
 	return int(n), 0
 }
 
-// noteStall counts a client that did not take what was written in time.
-func (c *Conn) noteStall(err error) {
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, unix.ETIMEDOUT) {
-		c.ln.stalled.Add(1)
-	}
-}
-
 // fault gives err the form that the net package gives it.
 func (c *Conn) fault(op string, err error) error {
 	var e *net.OpError

@@ -2,11 +2,7 @@
 
 package downstream
 
-import (
-	"errors"
-	"os"
-	"time"
-)
+import "time"
 
 // transferIO is empty where the net package reads and writes.
 type transferIO struct{}
@@ -26,8 +22,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 		}
 		m, err := c.tcp.Write(p[n:min(n+writePiece, len(p))])
 		n += m
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			c.ln.stalled.Add(1)
+		if err != nil {
+			c.noteStall(err)
 		}
 		if err != nil || n == len(p) {
 			return n, err
