@@ -220,19 +220,24 @@ func encode(v any) json.RawMessage {
 type moment struct{ time.Time }
 
 // Scan implements sql.Scanner.
-func (m *moment) Scan(from any) (err error) {
+func (m *moment) Scan(from any) error {
 	switch at := from.(type) {
 	case time.Time:
 		m.Time = at.UTC()
+		return nil
 	case string:
-		m.Time, err = time.Parse(time.RFC3339Nano, at)
-	case []byte:
-		m.Time, err = time.Parse(time.RFC3339Nano, string(at))
-	default:
-		return fmt.Errorf("a time was wanted, not %T", from)
+		return m.parse(at)
 	}
-	if err != nil {
-		return errors.New("a time must be written like 2006-01-02T15:04:05Z")
+	return fmt.Errorf("a time was wanted, not %T", from)
+}
+
+// parse reads the form our triggers write, and that of SQLite's datetime().
+func (m *moment) parse(text string) error {
+	for _, form := range []string{time.RFC3339Nano, time.DateTime} {
+		if at, err := time.Parse(form, text); err == nil {
+			m.Time = at.UTC()
+			return nil
+		}
 	}
-	return nil
+	return errors.New("a time must be written like 2006-01-02T15:04:05Z")
 }

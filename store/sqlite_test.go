@@ -187,6 +187,27 @@ func TestTheSQLiteCommandWorksOnTheFile(t *testing.T) {
 	}
 }
 
+func TestTimesThatAHandWrote(t *testing.T) {
+	h := sqliteHome(t)
+	s := h.open(t)
+	addProvider(t, s, "one")
+	f := func(written string, want time.Time) {
+		t.Helper()
+		h.edit(t, "UPDATE providers SET created_at = "+written)
+		if got := load(t, s).Providers[0].CreatedAt; !got.Equal(want) {
+			t.Errorf("%s: got %v, want %v", written, got, want)
+		}
+	}
+	f(`'2026-03-01T12:30:00.5Z'`, time.Date(2026, 3, 1, 12, 30, 0, 5e8, time.UTC))
+	f(`'2026-03-01T12:30:00+02:00'`, time.Date(2026, 3, 1, 10, 30, 0, 0, time.UTC))
+	f(`datetime('2026-03-01 12:30')`, time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC))
+
+	h.edit(t, "UPDATE providers SET created_at = 'yesterday'")
+	if _, err := s.Load(ctx(t)); err == nil || !strings.Contains(err.Error(), "created_at") || errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v, want an error about created_at", err)
+	}
+}
+
 // kill -9 in the middle of writing loses nothing that was acknowledged.
 func TestAKilledProcessLosesNoAcknowledgedChange(t *testing.T) {
 	if dir := os.Getenv("STORE_TEST_WRITE_UNTIL_KILLED"); dir != "" {
