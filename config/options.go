@@ -51,6 +51,8 @@ type Options struct {
 	MaxAnswerBytes        int64
 	MaxEventBytes         int64
 	MaxConcurrentRequests int64
+	MaxAttempts           int
+	RetryBudgetPercent    int64
 	TokenWorkers          int // never 0
 	TokenQueue            int
 
@@ -119,6 +121,8 @@ func (o *Options) groups() []group {
 			{"MAX_HEADER_BYTES", "16KiB", "Largest request head; larger ones get 431.", size(&o.MaxHeaderBytes, 4<<10, 1<<20)},
 			{"MAX_ANSWER_BYTES", "4MiB", "Answers up to this size are kept whole before the first byte goes out; larger ones stream through.", size(&o.MaxAnswerBytes, 0, 1<<30)},
 			{"MAX_EVENT_BYTES", "8MiB", "Largest single event of a stream.", size(&o.MaxEventBytes, 64<<10, 1<<30)},
+			{"MAX_ATTEMPTS", "3", "Attempts at providers for one request, before its first byte is out.", number(&o.MaxAttempts, 1, 8)},
+			{"RETRY_BUDGET_PERCENT", "20", "Retries in percent of the requests; ten a second are always allowed.", number(&o.RetryBudgetPercent, 0, 100)},
 			{"MAX_CONCURRENT_REQUESTS", "0", "Requests at once; more get 503 with retry-after. 0: no limit.", number(&o.MaxConcurrentRequests, 0, 10_000_000)},
 			{"TOKEN_WORKERS", "", "Goroutines that count tokens (default: one for every two CPUs).", number(&o.TokenWorkers, 1, 1024)},
 			{"TOKEN_QUEUE", "1024", "Counts that may wait; more are estimated.", number(&o.TokenQueue, 1, 1_000_000)},
@@ -126,7 +130,7 @@ func (o *Options) groups() []group {
 		{"Logs and metrics", []setting{
 			{"LOG_LEVEL", "info", "debug, info, warn or error.", logLevel(&o.LogLevel)},
 			{"LOG_FORMAT", "json", "json or text.", choice(&o.LogFormat, "json", "text")},
-			{"MAX_METRIC_SERIES", "10000", "Most label combinations of one metric; further ones are counted under other.", number(&o.MaxMetricSeries, 100, 10_000_000)},
+			{"MAX_METRIC_SERIES", "100000", "Most label combinations of one metric; further ones are counted under other.", number(&o.MaxMetricSeries, 100, 10_000_000)},
 		}},
 	}
 }

@@ -40,9 +40,9 @@ func TestDefaults(t *testing.T) {
 		OpenAIBaseURL: "https://api.openai.com/v1", VerifySSL: true,
 		RequestTimeout: 5 * time.Minute, ConnectTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second,
 		FirstByteTimeout: 5 * time.Minute, StreamIdleTimeout: 2 * time.Minute,
-		MaxBodyBytes: 32 << 20, MaxHeaderBytes: 16 << 10, MaxAnswerBytes: 4 << 20, MaxEventBytes: 8 << 20,
+		MaxBodyBytes: 32 << 20, MaxHeaderBytes: 16 << 10, MaxAnswerBytes: 4 << 20, MaxAttempts: 3, RetryBudgetPercent: 20, MaxEventBytes: 8 << 20,
 		TokenWorkers: max(1, runtime.GOMAXPROCS(0)/2), TokenQueue: 1024,
-		LogLevel: slog.LevelInfo, LogFormat: "json", MaxMetricSeries: 10000,
+		LogLevel: slog.LevelInfo, LogFormat: "json", MaxMetricSeries: 100000,
 	}
 	if got := mustParse(t, env{}); !reflect.DeepEqual(got, want) {
 		t.Errorf("defaults are\n%+v, want\n%+v", got, want)

@@ -31,6 +31,7 @@ var families = map[string]family{
 	"llm_proxy_bad_events_total":             {kind: counter, help: "Stream events of the provider that could not be understood."},
 	"llm_proxy_upstream_connections":         {kind: gaugeKind, help: "Connections to the provider by state."},
 	"llm_proxy_rate_limited_total":           {kind: counter, help: "Requests that the client key's rate limit refused."},
+	"llm_proxy_retry_budget_spent_total":     {kind: counter, help: "Retries that were not made because the retry budget was spent."},
 	"llm_proxy_overload_rejected_total":      {kind: counter, help: "Requests refused because the gateway had no room or was draining."},
 	"llm_proxy_panics_total":                 {kind: counter, help: "Panics that were caught; each is a bug."},
 	"llm_proxy_config_version":               {kind: gaugeKind, help: "Version of the configuration that serves."},

@@ -48,6 +48,7 @@ type Registry struct {
 	Panics           *Counter // llm_proxy_panics_total
 	OverloadRejected *Counter // llm_proxy_overload_rejected_total
 	SnapshotErrors   *Counter // llm_proxy_snapshot_errors_total
+	RetryBudgetSpent *Counter // llm_proxy_retry_budget_spent_total
 
 	// ConfigVersion is the version that serves: llm_proxy_config_version.
 	ConfigVersion *atomic.Int64
@@ -97,6 +98,7 @@ func New(o Options) *Registry {
 	}
 	r.Panics = r.set.NewCounter("llm_proxy_panics_total")
 	r.OverloadRejected = r.set.NewCounter("llm_proxy_overload_rejected_total")
+	r.RetryBudgetSpent = r.set.NewCounter("llm_proxy_retry_budget_spent_total")
 	r.SnapshotErrors = r.set.NewCounter("llm_proxy_snapshot_errors_total")
 	r.seriesDropped = r.set.NewCounter("llm_proxy_metrics_series_dropped_total")
 	r.ConfigVersion = new(atomic.Int64)

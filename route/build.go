@@ -244,16 +244,17 @@ func tiers(found []candidate) []tier {
 		for n < len(found) && order(found[0], found[n]) == 0 {
 			n++
 		}
-		all = append(all, newTier(found[:n]))
+		all = append(all, newTier(len(all), found[:n]))
 		found = found[n:]
 	}
 	return all
 }
 
-func newTier(found []candidate) tier {
+func newTier(rank int, found []candidate) tier {
 	var t tier
 	weights := make([]int, 0, len(found))
 	for _, c := range found {
+		c.target.Tier = rank
 		t.targets = append(t.targets, c.target)
 		weights = append(weights, c.weight)
 	}

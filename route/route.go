@@ -7,9 +7,6 @@ import (
 	"llmproxy/metrics"
 )
 
-// MaxAttempts is how many targets one request may ask at most.
-const MaxAttempts = 3
-
 // Route is the way to one model: every target that serves it, best tier first.
 // It is immutable and shared by all requests for the model.
 type Route struct {
@@ -30,22 +27,33 @@ type tier struct {
 	choice  *balance.Alias
 }
 
+// MaxTried is how many targets a request can remember: it asks no more.
+const MaxTried = 8
+
 // Tried remembers which targets a request has asked. Its zero value is none.
 type Tried struct {
-	n  int
-	at [MaxAttempts]*Target
+	n    int
+	at   [MaxTried]*Target
+	from int // the first tier that may still be asked
 }
 
-// Add notes that the target has been asked.
+// Add notes that the target has been asked. After MaxTried of them every
+// target counts as asked.
 func (t *Tried) Add(target *Target) {
 	if t.n < len(t.at) {
 		t.at[t.n] = target
-		t.n++
 	}
+	t.n++
 }
+
+// OnlyBelow leaves only the tiers below the target's to be asked.
+func (t *Tried) OnlyBelow(target *Target) { t.from = target.Tier + 1 }
 
 // Has reports whether the target has been asked.
 func (t *Tried) Has(target *Target) bool {
+	if t.n >= len(t.at) || target.Tier < t.from {
+		return true
+	}
 	for i := range t.n {
 		if t.at[i] == target {
 			return true
@@ -53,9 +61,6 @@ func (t *Tried) Has(target *Target) bool {
 	}
 	return false
 }
-
-// Len returns how many targets have been asked.
-func (t *Tried) Len() int { return t.n }
 
 // Pick draws the target to ask: of the first tier that has a usable one, in
 // proportion to weight. When no target is usable it gives an untried one all

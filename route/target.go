@@ -38,6 +38,7 @@ type Learned struct {
 type Target struct {
 	Provider *Provider
 	Meter    *metrics.Model
+	Tier     int // 0 is asked first
 
 	name   []byte // the provider's name of the model as a JSON string; nil when it depends on the asked one
 	prefix int    // bytes of the asked name that the pattern's prefix covers, when own replaces it

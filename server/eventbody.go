@@ -52,7 +52,7 @@ func (b eventBody) WriteTo(w io.Writer) (written int64, err error) {
 		n, err := e.flush(w)
 		written += int64(n)
 		if err != nil {
-			x.s.settle(x, ending{outcome: usage.Cancelled, phase: upstream.Event})
+			x.s.settle(x, ending{outcome: usage.Cancelled, phase: upstream.Event.String()})
 			return written, err
 		}
 		if e.done || e.err != nil {
@@ -118,7 +118,7 @@ func (x *exchange) endOfStream() ending {
 	case e.done && !e.failed, e.finished, x.endpoint.dialect == opaque && e.err == io.EOF:
 		return ending{outcome: usage.Complete}
 	case x.stopped() == clientGone:
-		return ending{outcome: usage.Cancelled, phase: upstream.Event}
+		return ending{outcome: usage.Cancelled, phase: upstream.Event.String()}
 	default:
 		return ending{outcome: usage.Truncated, err: e.err}
 	}
@@ -128,7 +128,7 @@ func (x *exchange) endOfStream() ending {
 // when it could not be.
 func (b eventBody) Close() error {
 	s := b.x.s
-	s.settle(b.x, ending{outcome: usage.Cancelled, phase: upstream.Event})
+	s.settle(b.x, ending{outcome: usage.Cancelled, phase: upstream.Event.String()})
 	s.release(b.x)
 	return nil
 }

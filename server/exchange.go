@@ -40,7 +40,8 @@ type exchange struct {
 	upID     []byte    // the provider's own request id
 	segments [8][]byte // scratch for the spliced body
 	outgoing upstream.Request
-	id       []byte // the request's id: the client's own, or made here
+	wake     chan struct{} // has a token when stop was called; there is room for one
+	id       []byte        // the request's id: the client's own, or made here
 
 	journey
 }
@@ -66,8 +67,12 @@ type journey struct {
 	cut      bool   // the prefix was cut from the asked name
 	target   *route.Target
 	tried    route.Tried
-	attempts int
-	askUsage bool // stream_options.include_usage was put in here
+	attempts int            // requests that were sent, of which some to the same target
+	asked    int            // attempts that failed and count against MaxAttempts
+	repeated bool           // a target was asked twice; none is a third time
+	waiting  bool           // in a pause between two attempts
+	failedIn upstream.Phase // the last attempt's, when it failed
+	askUsage bool           // stream_options.include_usage was put in here
 
 	lastErr error // why the last attempt failed; x.failure is what the provider said
 
@@ -94,6 +99,10 @@ const (
 func (x *exchange) stop(r stopReason) {
 	x.reason.CompareAndSwap(uint32(running), uint32(r))
 	x.attempt.Cancel(r.cancelReason())
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
 }
 
 // ClientGone is called by the watcher.
@@ -106,7 +115,7 @@ func (x *exchange) stopped() stopReason { return stopReason(x.reason.Load()) }
 func (s *Server) acquire(ctx *fasthttp.RequestCtx, e *endpoint) *exchange {
 	x, _ := s.exchanges.Get().(*exchange)
 	if x == nil {
-		x = &exchange{s: s, shard: s.inflight.newShard(), slot: -1}
+		x = &exchange{s: s, shard: s.inflight.newShard(), slot: -1, wake: make(chan struct{}, 1)}
 	}
 	x.ctx, x.endpoint, x.startAt = ctx, e, now()
 	x.nameRequest()
@@ -124,6 +133,10 @@ func (s *Server) release(x *exchange) {
 	x.attempt.Reset()
 	x.outgoing = upstream.Request{}
 	x.reason.Store(uint32(running))
+	select {
+	case <-x.wake:
+	default:
+	}
 	x.failure.reset()
 	x.events.reset()
 	x.body, x.answer, x.text = kept(x.body), kept(x.answer), kept(x.text)

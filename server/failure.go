@@ -8,7 +8,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"llmproxy/openai"
-	"llmproxy/route"
 	"llmproxy/upstream"
 )
 
@@ -41,30 +40,6 @@ type garbageError struct{ err error }
 
 func (e *garbageError) Error() string { return e.err.Error() }
 func (e *garbageError) Unwrap() error { return e.err }
-
-// judge decides what a failed attempt means for the provider's health, and
-// whether another provider is asked. Before the commit point that costs the
-// client nothing. What the provider said, if it spoke, stands in x.failure.
-func (s *Server) judge(x *exchange, t *route.Target, err error) (again bool, final error) {
-	var spoke *spokeError
-	switch {
-	case errors.Is(err, upstream.ErrBusy):
-		// Not the provider's failure: it has as much to do as it was given.
-	case !errors.As(err, &spoke):
-		t.Provider.Failed(now())
-		x.failure.reset()
-	case spoke.status == 429:
-		t.Provider.Client.RestUntil(now() + int64(retryAfter(&x.failure.headers, time.Now(), time.Second)))
-	case spoke.status >= 500, spoke.status == 401, spoke.status == 403:
-		t.Provider.Failed(now())
-	default:
-		t.Provider.Succeeded()
-		return false, spoke
-	}
-	x.lastErr = err
-	s.journal.attemptFailed(x, t, err)
-	return true, nil
-}
 
 // giveUp makes the client's error when no provider is left to ask: what the
 // last one said, or what became of it.
@@ -123,21 +98,4 @@ func statusReason(status int) string {
 	default:
 		return "unavailable"
 	}
-}
-
-// retryAfter reads how long the provider wants to be left alone: retry-after-ms,
-// or Retry-After in seconds or as a date (RFC 9110, 10.2.3). It is at most a
-// minute: a provider that says more is asked again sooner rather than never.
-func retryAfter(h *fasthttp.ResponseHeader, now time.Time, otherwise time.Duration) time.Duration {
-	wait := otherwise
-	if ms, err := strconv.ParseFloat(string(h.Peek("Retry-After-Ms")), 64); err == nil {
-		wait = time.Duration(ms * float64(time.Millisecond))
-	} else if v := string(h.Peek(fasthttp.HeaderRetryAfter)); v != "" {
-		if s, err := strconv.ParseFloat(v, 64); err == nil {
-			wait = time.Duration(s * float64(time.Second))
-		} else if at, err := fasthttp.ParseHTTPDate([]byte(v)); err == nil {
-			wait = at.Sub(now)
-		}
-	}
-	return min(max(wait, 0), time.Minute)
 }

@@ -15,40 +15,59 @@ import (
 func (s *Server) forward(x *exchange) error {
 	s.inflight.add(x)
 	s.watcher.Start(&x.watch, x.ctx.Conn(), x)
+	s.budget.deposit()
+	t := x.route.Pick(rand.Uint64(), &x.tried, now())
+	if t == nil {
+		return x.giveUp()
+	}
+	x.tried.Add(t)
 	for {
-		t := x.route.Pick(rand.Uint64(), &x.tried, now())
-		if t == nil || x.tried.Len() == route.MaxAttempts {
-			return x.giveUp()
+		err := s.ask(x, t)
+		if err == nil {
+			return nil
 		}
-		x.tried.Add(t)
-		if x.lastErr != nil {
-			x.target.Provider.Meter.Retried(reasonOf(x.lastErr))
+		if r := x.stopped(); r != running {
+			return r.err(x.phase())
 		}
-		again, err := s.ask(x, t)
-		if !again {
+		v := s.judge(x, t, err)
+		if x.lastErr = err; v == (verdict{}) {
 			return err
+		}
+		s.journal.attemptFailed(x, t, err)
+		if t = s.follow(x, t, v); t == nil {
+			return x.giveUp()
 		}
 	}
 }
 
-// ask makes an attempt at the target. It returns false when the journey to the
-// providers is over: with an answer, or with the client's error.
-func (s *Server) ask(x *exchange, t *route.Target) (again bool, err error) {
+// ask makes an attempt at the target. It returns nil with an answer for the
+// client in hand.
+func (s *Server) ask(x *exchange, t *route.Target) error {
 	x.target = t
-	if r := x.stopped(); r != running {
-		return false, r.err(upstream.Connect)
+	if x.stopped() != running {
+		return errStopped
 	}
-	err = x.attemptAt(t)
+	err := x.attemptAt(t)
 	if err == nil {
 		t.Provider.Succeeded()
-		return false, nil
+		return nil
 	}
-	phase := x.attempt.Phase()
+	if !errors.Is(err, upstream.ErrBusy) {
+		x.asked++
+	}
+	x.failedIn = x.attempt.Phase()
 	x.attempt.Close()
-	if r := x.stopped(); r != running {
-		return false, r.err(phase)
+	return err
+}
+
+var errStopped = errors.New("ended from outside")
+
+// phase names what the request was waiting for when it was ended.
+func (x *exchange) phase() string {
+	if x.waiting {
+		return "backoff"
 	}
-	return s.judge(x, t, err)
+	return x.failedIn.String()
 }
 
 // attemptAt sends the request to the target and takes its answer up to the

@@ -68,7 +68,7 @@ type rig struct {
 func start(t *testing.T, set *config.Set, change ...func(*server.Options, *route.Builder)) *rig {
 	t.Helper()
 	o := server.Options{
-		MaxBodyBytes: 1 << 20, MaxHeaderBytes: 16 << 10, MaxAnswerBytes: 256 << 10, MaxEventBytes: 2 << 20,
+		MaxBodyBytes: 1 << 20, MaxHeaderBytes: 16 << 10, MaxAnswerBytes: 256 << 10, MaxEventBytes: 2 << 20, MaxAttempts: 3, RetryBudget: 20,
 		ReadTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second,
 	}
 	registry := metrics.New(metrics.Options{Version: "test"})

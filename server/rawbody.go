@@ -67,7 +67,7 @@ func (r *rawBody) Close() error {
 		x.usage, x.hasUsage = usageAtEnd(r.tail)
 		s.settle(x, ending{outcome: usage.Complete})
 	case r.err == nil || x.stopped() == clientGone:
-		s.settle(x, ending{outcome: usage.Cancelled, phase: upstream.Body})
+		s.settle(x, ending{outcome: usage.Cancelled, phase: upstream.Body.String()})
 	default:
 		s.settle(x, ending{outcome: usage.Truncated, err: r.err})
 	}

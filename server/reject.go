@@ -10,7 +10,6 @@ import (
 	"llmproxy/downstream"
 	"llmproxy/openai"
 	"llmproxy/ratelimit"
-	"llmproxy/upstream"
 	"llmproxy/usage"
 )
 
@@ -50,12 +49,12 @@ func (s *Server) reject(x *exchange, err error) {
 }
 
 // goneError says that the client left, and what the provider was doing then.
-type goneError struct{ phase upstream.Phase }
+type goneError struct{ phase string }
 
 func (e *goneError) Error() string { return "the client left" }
 
 // err is what forward returns when the exchange was stopped from outside.
-func (r stopReason) err(phase upstream.Phase) error {
+func (r stopReason) err(phase string) error {
 	if r == clientGone {
 		return &goneError{phase}
 	}

@@ -25,6 +25,8 @@ type Options struct {
 	MaxAnswerBytes int   // kept whole before the first byte goes out; longer answers stream through
 	MaxEventBytes  int   // of one server-sent event; longer ends the stream with an error
 	MaxConcurrent  int64 // requests at once; more is 503. 0 is no limit
+	MaxAttempts    int   // at providers, for one request; route.MaxTried at most
+	RetryBudget    int64 // retries in percent of the requests; some each second are always allowed
 
 	ReadTimeout time.Duration // a whole request, head and body
 	IdleTimeout time.Duration // a kept-alive connection between requests
@@ -68,6 +70,7 @@ type Server struct {
 	catalog   catalog
 	exchanges sync.Pool // of *exchange
 	inflight  inflight
+	budget    budget
 	active    atomic.Int64
 	draining  atomic.Bool
 	scraping  sync.Mutex // one page of metrics is made at a time: a page may be large
@@ -86,6 +89,7 @@ func New(o Options, d Deps) *Server {
 		get: d.Metrics.Label("GET"), post: d.Metrics.Label("POST"),
 		admitted: d.Metrics.Overhead(metrics.Admit), relayed: d.Metrics.Overhead(metrics.Relay),
 	}
+	s.budget.init(o.RetryBudget)
 	s.router = newRouter()
 	s.addRoutes()
 	s.http = s.newHTTP(s.router.Handler)

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"llmproxy/metrics"
-	"llmproxy/upstream"
 	"llmproxy/usage"
 )
 
@@ -15,8 +14,8 @@ const statusClientGone = 499
 // ending is how an exchange ended.
 type ending struct {
 	outcome usage.Outcome
-	phase   upstream.Phase // of Cancelled: what the provider was doing
-	err     error          // for the log
+	phase   string // of Cancelled: what the request waited for
+	err     error  // for the log
 }
 
 // settle ends the request: it is counted, the provider's connection is given
@@ -50,7 +49,7 @@ func (s *Server) settle(x *exchange, end ending) {
 func (s *Server) countEnding(x *exchange, end ending) {
 	switch end.outcome {
 	case usage.Cancelled:
-		s.metrics.Cancelled(end.phase.String())
+		s.metrics.Cancelled(end.phase)
 	case usage.Truncated:
 		x.target.Provider.Meter.Truncated.Inc()
 		x.target.Provider.Failed(now())
