@@ -97,7 +97,7 @@ func (g *gateway) wireHandlers() {
 		MaxBodyBytes: g.o.MaxBodyBytes, MaxHeaderBytes: g.o.MaxHeaderBytes,
 		MaxAnswerBytes: int(g.o.MaxAnswerBytes), MaxEventBytes: int(g.o.MaxEventBytes),
 		MaxConcurrent: g.o.MaxConcurrentRequests, MaxAttempts: g.o.MaxAttempts, RetryBudget: g.o.RetryBudgetPercent,
-		ReadTimeout:   g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(),
+		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(),
 	}, server.Deps{
 		Live: g.live, Metrics: g.metrics, Tokens: g.pool, Sink: usage.Discard, Watcher: g.watcher,
 		Health: checker, IsAdmin: g.adminKey.Matches, Log: g.log,

@@ -133,6 +133,8 @@ func (w *world) header(l line) {
 
 func (w *world) keep(l line) { w.hold(l, l.at(0), l.at(1)) }
 
+func (w *world) fromFile(l line) { l.Setenv(l.at(0), strings.TrimSpace(l.ReadFile(l.at(1)))) }
+
 func (w *world) hold(l line, name, path string) {
 	value, found := lookUp(w.last.body, path)
 	if !found {

@@ -40,7 +40,8 @@ import (
 //	proxy [NAME=value…]           starts a gateway with these settings besides $DB_URL; embedded, $KEY is the key it made
 //	said REGEXP                   it has printed this, or does soon
 //	output FILE                   writes down what it has printed
-//	stop, kill                    SIGTERM and wait, SIGKILL and wait; stop later does not wait
+//	shutdown [later]              SIGTERM and wait; later leaves the waiting to code
+//	crash                         SIGKILL and wait
 //
 //	declare NAME [field=value…]   makes a provider row for the provider of that name; models=a,b maps names to themselves
 //	key [field=value…]            makes a client key; $KEY
@@ -54,6 +55,7 @@ import (
 //	body REGEXP                   the whole of it
 //	header NAME VALUE             a header line of it; ! if there must be none
 //	keep NAME PATH                $NAME becomes what stands there
+//	from-file NAME FILE           $NAME becomes what stands in the file
 //	metric SERIES VALUE           a sum over samples, see gatewaytest
 //
 // JSON is a file's name or a text in quotes; $NAME is replaced in both. metric
@@ -74,12 +76,12 @@ func TestScript(t *testing.T) {
 			"asked": on((*world).asked), "saw": on((*world).saw),
 			"postgres": on((*world).postgres), "sql": on((*world).sql),
 			"llm-proxy": on((*world).command), "code": on((*world).exitCode),
-			"proxy": on((*world).proxy), "said": on((*world).said), "output": on((*world).output), "stop": on((*world).stop), "kill": on((*world).kill),
+			"proxy": on((*world).proxy), "said": on((*world).said), "output": on((*world).output), "shutdown": on((*world).shutdown), "crash": on((*world).crash),
 			"declare": on((*world).declare), "key": on((*world).makeKey), "as": on((*world).speakAs),
 			"admin": on((*world).admin), "get": on((*world).get), "post": on((*world).post),
 			"stream": on((*world).stream), "finish": on((*world).finish),
 			"status": on((*world).status), "json": on((*world).json), "body": on((*world).body),
-			"header": on((*world).header), "keep": on((*world).keep), "metric": on((*world).metric),
+			"header": on((*world).header), "keep": on((*world).keep), "from-file": on((*world).fromFile), "metric": on((*world).metric),
 		},
 		Condition: func(name string) (bool, error) {
 			if name == "root" {
@@ -98,6 +100,7 @@ type world struct {
 	server    *pgtest.Server
 	gateway   *gatewaytest.Gateway // the last that was started
 	code      int                  // of the last program that ended
+	leaving   bool                 // the gateway was asked to end, and code waits for it
 	last      answer
 	streaming *streaming
 }
@@ -156,6 +159,9 @@ func (w *world) command(l line) {
 }
 
 func (w *world) exitCode(l line) {
+	if w.leaving {
+		w.code, w.leaving = w.gateway.Wait(w.tb), false
+	}
 	l.is(fmt.Sprint(w.code) == l.at(0), "exit code %d", w.code)
 }
 
@@ -181,7 +187,9 @@ func (w *world) proxy(l line) {
 	if m := madeAdminKey.FindStringSubmatch(w.gateway.Output()); m != nil {
 		w.gateway.AdminKey = m[1]
 	}
-	l.Setenv("ADMIN_KEY", w.gateway.AdminKey)
+	if w.gateway.AdminKey != "" {
+		l.Setenv("ADMIN_KEY", w.gateway.AdminKey)
+	}
 }
 
 var (
@@ -203,14 +211,14 @@ func (w *world) output(l line) {
 	l.Check(os.WriteFile(l.MkAbs(l.at(0)), []byte(w.gateway.Output()), 0o600))
 }
 
-func (w *world) stop(l line) {
+func (w *world) shutdown(l line) {
 	w.gateway.Signal(w.tb, syscall.SIGTERM)
-	if l.at(0) != "later" {
+	if w.leaving = l.at(0) == "later"; !w.leaving {
 		w.code = w.gateway.Wait(w.tb)
 	}
 }
 
-func (w *world) kill(line) { w.gateway.Kill(w.tb) }
+func (w *world) crash(line) { w.gateway.Kill(w.tb) }
 
 // end stops what may still write to the script's folder.
 func (w *world) end() {

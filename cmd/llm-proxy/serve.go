@@ -39,17 +39,18 @@ func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error 
 	}
 	g.wireHandlers()
 
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
-		g.store.Watch(background, g.refresh(background))
-	}()
-	defer func() { stop(); <-watching }()
-
 	served := make(chan error, 1)
 	go func() { served <- g.server.Serve(ln) }()
 	g.announce(out, ln.Addr(), made)
+
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	following := make(chan struct{})
+	go func() {
+		defer close(following)
+		g.follow(background)
+	}()
+	defer func() { stop(); <-following }()
+
 	select {
 	case err := <-served:
 		return err
@@ -94,36 +95,6 @@ func (g *gateway) startFromSnapshot(cause error) {
 	}
 	g.log.Warn("configuration not loaded: serving the last good one", "database", cause,
 		"version", set.Version, "saved_at", at)
-}
-
-// migrateOnce brings the database to this binary's schema, the first time that
-// it can be reached.
-func (g *gateway) migrateOnce(ctx context.Context) error {
-	if g.migrated.Load() {
-		return nil
-	}
-	err := g.store.Migrate(ctx)
-	g.migrated.Store(err == nil)
-	return err
-}
-
-// refresh returns what follows a change in the store.
-func (g *gateway) refresh(ctx context.Context) func() {
-	return func() {
-		before := g.live.Table()
-		err := g.migrateOnce(ctx)
-		t := before
-		if err == nil {
-			t, err = g.live.Refresh(ctx)
-		}
-		switch {
-		case ctx.Err() != nil:
-		case err != nil:
-			g.log.Error("configuration not reloaded: the old one keeps serving", "error", err, "version", before.Version)
-		case t != before:
-			g.log.Info("configuration reloaded", "version", t.Version)
-		}
-	}
 }
 
 // drain lets requests in flight end, for SHUTDOWN_GRACE_SECS.
