@@ -13,7 +13,7 @@ import (
 // or later than the ones before.
 func TestLastReadDeadlineCounts(t *testing.T) {
 	_, c, _ := pair(t, Options{})
-	const soon, late = 30 * time.Millisecond, time.Hour
+	const soon, late = 10 * time.Millisecond, time.Hour
 	rapid.Check(t, func(t *rapid.T) {
 		before := rapid.SliceOfN(rapid.SampledFrom([]time.Duration{-late, 0, soon / 2, soon, late}), 0, 4).Draw(t, "before")
 		for _, d := range before {

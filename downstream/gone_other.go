@@ -4,6 +4,8 @@ package downstream
 
 import (
 	"errors"
+	"net"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +19,7 @@ const pollEvery = 25 * time.Millisecond
 // connections, and bytes that a client sent ahead hide that it has gone.
 type poller struct {
 	stop chan struct{}
+	once sync.Once
 }
 
 func (p *poller) open() error {
@@ -25,11 +28,18 @@ func (p *poller) open() error {
 }
 
 func (p *poller) close() error {
-	close(p.stop)
+	p.once.Do(func() { close(p.stop) })
 	return nil
 }
 
-func (p *poller) add(*Conn, uint64) error { return nil }
+func (p *poller) add(*Conn, uint64) error {
+	select {
+	case <-p.stop:
+		return net.ErrClosed
+	default:
+		return nil
+	}
+}
 
 // run reports hang-ups to w until close.
 func (p *poller) run(w *Watcher) {
