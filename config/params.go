@@ -60,7 +60,10 @@ func ParseParams(raw []byte) (Params, Problems) {
 
 // set gives one parameter its value, or says why not.
 func (p *Params) set(m Member) string {
-	var known []string
+	if m.Name == streamRecovery {
+		return p.setRecovery(m)
+	}
+	known := []string{streamRecovery}
 	for _, one := range p.list() {
 		if one.name == m.Name {
 			if string(m.Value) == "null" {
@@ -78,9 +81,31 @@ func (p *Params) set(m Member) string {
 	return Unknown(m.Name, known)
 }
 
+// streamRecovery is the one parameter that is no number.
+const streamRecovery = "stream_recovery"
+
+func (p *Params) setRecovery(m Member) string {
+	if string(m.Value) == "null" {
+		return ""
+	}
+	var name string
+	_ = json.Unmarshal(m.Value, &name) // what is no string is no name either
+	r, ok := ParseRecovery(name)
+	if !ok {
+		return wantRecovery
+	}
+	p.StreamRecovery = r
+	return ""
+}
+
+const wantRecovery = `must be "none", "splice" or "hold"`
+
 // validate checks the bounds of what is set.
 func (p *Params) validate() Problems {
 	var problems Problems
+	if _, ok := ParseRecovery(string(p.StreamRecovery)); !ok && p.StreamRecovery != "" {
+		problems.add(paramsField+"."+streamRecovery, wantRecovery)
+	}
 	for _, one := range p.list() {
 		if v := *one.value; v != nil {
 			problems.add(paramsField+"."+one.name, between(*v, 0, one.most))

@@ -23,6 +23,8 @@ func TestParseParams(t *testing.T) {
 	f(``, `{}`)
 	f(`{}`, `{}`)
 	f(` { "idle_timeout_ms" : 0 , "max_concurrency":7 } `, `{"idle_timeout_ms":0,"max_concurrency":7}`)
+	f(`{"stream_recovery":"splice"}`, `{"stream_recovery":"splice"}`)
+	f(`{"stream_recovery":null}`, `{}`)
 	f(`{"connect_timeout_ms":1,"write_timeout_ms":2,"first_byte_timeout_ms":3,"first_event_timeout_ms":4,"idle_timeout_ms":5,"total_timeout_ms":6,"max_concurrency":7}`,
 		`{"connect_timeout_ms":1,"write_timeout_ms":2,"first_byte_timeout_ms":3,"first_event_timeout_ms":4,"idle_timeout_ms":5,"total_timeout_ms":6,"max_concurrency":7}`)
 	f(`null`, ``, "provider_params")
@@ -36,6 +38,8 @@ func TestParseParams(t *testing.T) {
 	f(`{"idle_timeout_ms":"5"}`, ``, "provider_params.idle_timeout_ms")
 	f(`{"idle_timeout_ms":null}`, `{}`)
 	f(`{"idle_timeout_ms":99999999999999999999}`, ``, "provider_params.idle_timeout_ms")
+	f(`{"stream_recovery":"maybe"}`, ``, "provider_params.stream_recovery")
+	f(`{"stream_recovery":1}`, ``, "provider_params.stream_recovery")
 	f(`{"idle_timeout_ms":86400001,"max_concurrency":1000001}`, ``, "provider_params.idle_timeout_ms", "provider_params.max_concurrency")
 	f(`{"Idle_timeout_ms":5}`, ``, "provider_params.Idle_timeout_ms")
 	f(`{"idle_timeout_ms":5,"idle_timeout_ms":5}`, ``, "provider_params.idle_timeout_ms")

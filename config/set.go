@@ -44,6 +44,28 @@ type Params struct {
 	IdleTimeoutMS       *int64 `json:"idle_timeout_ms,omitempty"`        // between two reads of a body
 	TotalTimeoutMS      *int64 `json:"total_timeout_ms,omitempty"`       // the whole attempt
 	MaxConcurrency      *int64 `json:"max_concurrency,omitempty"`        // attempts at once; more spill to the next target
+	// StreamRecovery is what is done about a stream that breaks off after its
+	// first event; "" is RecoverNone.
+	StreamRecovery Recovery `json:"stream_recovery,omitempty"`
+}
+
+// Recovery is what is done about a stream that breaks off after its first event.
+type Recovery string
+
+// The ways to recover.
+const (
+	RecoverNone   Recovery = "none"   // the client gets an error event
+	RecoverSplice Recovery = "splice" // another target's answer goes on where this one broke off, if it begins with the same text
+	RecoverHold   Recovery = "hold"   // nothing is sent before the whole stream is here, so another target can be asked
+)
+
+// ParseRecovery reads the name of a way to recover; ok is false for any other.
+func ParseRecovery(name string) (r Recovery, ok bool) {
+	switch r = Recovery(name); r {
+	case RecoverNone, RecoverSplice, RecoverHold:
+		return r, true
+	}
+	return "", false
 }
 
 // Credential is one client key and what it may do. The key itself is never here.

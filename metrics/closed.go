@@ -13,6 +13,7 @@ var (
 	reloadResults = []string{"success", "invalid", "error", "other"}
 	usageSources  = []string{"upstream", "counted", "estimated", "partial", "none", "other"}
 	tokenResults  = []string{"counted", "queue_full", "too_large", "failed", "other"}
+	recoveries    = []string{"spliced", "diverged", "failed", "other"}
 	retryReasons  = []string{
 		"connect", "reset", "timeout", "server_error", "unavailable", "invalid_answer",
 		"rate_limited", "auth", "context_length", "unsupported_field", "busy", "other",

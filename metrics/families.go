@@ -38,6 +38,7 @@ var families = map[string]family{
 	"llm_proxy_config_reloads_total":         {kind: counter, help: "Reloads of the configuration by result."},
 	"llm_proxy_snapshot_errors_total":        {kind: counter, help: "Configurations that could not be kept on disk for the next start."},
 	"llm_proxy_usage_records_total":          {kind: counter, help: "Usage records by where their token counts come from."},
+	"llm_proxy_stream_recoveries_total":      {kind: counter, help: "Attempts to go on with a stream that broke off, by what became of them."},
 	"llm_proxy_token_jobs_total":             {kind: counter, help: "Texts handed to the token counters by what became of them."},
 	"llm_proxy_token_queue_length":           {kind: gaugeKind, help: "Texts that wait for a token counter."},
 	"llm_proxy_client_connections":           {kind: gaugeKind, help: "Open connections of clients."},

@@ -60,6 +60,7 @@ type Registry struct {
 	configReloads closedCounters
 	usageRecords  closedCounters
 	tokenJobs     closedCounters
+	recoveries    closedCounters
 	seriesDropped *Counter
 
 	maxSeries int64
@@ -108,6 +109,7 @@ func New(o Options) *Registry {
 	r.configReloads.init(r.set, "llm_proxy_config_reloads_total", "result", reloadResults)
 	r.usageRecords.init(r.set, "llm_proxy_usage_records_total", "source", usageSources)
 	r.tokenJobs.init(r.set, "llm_proxy_token_jobs_total", "result", tokenResults)
+	r.recoveries.init(r.set, "llm_proxy_stream_recoveries_total", "result", recoveries)
 	r.buildInfo(o.Version)
 	metrics.ExposeMetadata(true) // process-wide; nothing else here prints metrics
 	return r
@@ -168,6 +170,10 @@ func (r *Registry) ConfigReloads(result string) { r.configReloads.inc(result) }
 
 // UsageRecords counts a usage record: upstream, counted, estimated, partial or none.
 func (r *Registry) UsageRecords(source string) { r.usageRecords.inc(source) }
+
+// StreamRecovered counts an attempt to go on with a stream that broke off:
+// spliced, diverged (the replay said something else) or failed (there was none).
+func (r *Registry) StreamRecovered(result string) { r.recoveries.inc(result) }
 
 // TokenJobs counts a piece of work for the token pool: counted, queue_full,
 // too_large or failed.

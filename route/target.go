@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"llmproxy/config"
 	"llmproxy/metrics"
 	"llmproxy/openai"
 	"llmproxy/upstream"
@@ -20,7 +21,8 @@ type Provider struct {
 	Client    *upstream.Client
 	Meter     *metrics.Provider
 	Learned   *Learned
-	Models    []string // the declared public names and patterns; empty serves every model
+	Recovery  config.Recovery // of streams that break off
+	Models    []string        // the declared public names and patterns; empty serves every model
 
 	mapping  map[string]string // public to the provider's own
 	patterns []string          // the keys of mapping that end in '*'

@@ -55,8 +55,11 @@ func (b eventBody) WriteTo(w io.Writer) (written int64, err error) {
 			x.s.settle(x, ending{outcome: usage.Cancelled, phase: upstream.Event.String()})
 			return written, err
 		}
-		if e.done || e.err != nil {
+		if e.done || e.err != nil && (e.finished || !x.resume()) {
 			break
+		}
+		if e.ready > 0 {
+			continue // of the answer that was resumed
 		}
 		if err := x.readEvents(); err != nil {
 			e.err = err

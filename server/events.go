@@ -21,11 +21,12 @@ type events struct {
 	ready    int
 	split    openai.Splitter
 	delta    openai.Delta
-	finished bool // a finish_reason was said: the answer is whole
-	done     bool // the stream's last word was said: nothing more is read
-	failed   bool // the provider sent an error event of its own
-	data     int  // data events kept
-	err      error
+	finished bool  // a finish_reason was said: the answer is whole
+	done     bool  // the stream's last word was said: nothing more is read
+	failed   bool  // the provider sent an error event of its own
+	data     int   // data events kept
+	err      error // ended the stream, after what is ready
+	replay   replay
 }
 
 func (e *events) reset() {
@@ -37,41 +38,55 @@ const eventBuffer = 4 << 10
 
 var errEventTooLong = errors.New("an event is longer than MAX_EVENT_BYTES")
 
-// receiveEvents reads up to the stream's first data event, the commit point.
+// receiveEvents reads up to the stream's first data event, the commit point;
+// or, if the stream is held, to its end.
 func (x *exchange) receiveEvents() error {
 	e := &x.events
-	e.reset()
-	if e.buf == nil {
-		e.buf = make([]byte, 0, eventBuffer)
-	}
+	e.begin()
+	x.recovery = x.chosenRecovery()
 	x.attempt.Await(upstream.FirstEvent)
-	for e.data == 0 {
-		if err := x.readEvents(); err != nil {
-			return firstEventError(err)
+	for e.data == 0 || x.holding() {
+		err := x.readEvents()
+		if err == nil {
+			err = e.err // of a held stream: it came with the last bytes
 		}
-		if e.failed {
-			return &garbageError{errors.New("the stream began with an error event")}
+		switch {
+		case e.replay.diverged:
+			return errDiverged
+		case e.failed:
+			return &garbageError{errors.New("the provider sent an error event")}
+		case err != nil && e.finished:
+			e.err = err
+		case err == io.EOF:
+			return &garbageError{errors.New("the stream ended before its answer")}
+		case err != nil:
+			return err
+		}
+		if x.firstAt == 0 && e.data > 0 {
+			x.firstAt = now()
+			x.attempt.Await(upstream.Event)
 		}
 	}
-	x.firstAt = now()
 	x.attempt.Await(upstream.Event)
 	e.open = true
 	return nil
 }
 
-func firstEventError(err error) error {
-	if err == io.EOF {
-		return &garbageError{errors.New("the stream ended before its first event")}
+// begin forgets an earlier stream, but not what a replay is compared with.
+func (e *events) begin() {
+	*e = events{buf: e.buf[:0], replay: e.replay}
+	if e.buf == nil {
+		e.buf = make([]byte, 0, eventBuffer)
 	}
-	return err
 }
 
 // readEvents reads once from the provider and checks the events that this
-// completes.
+// completes. An error that comes with the last bytes is left in e.err once
+// there is something to relay before it.
 func (x *exchange) readEvents() error {
 	e := &x.events
 	if len(e.buf) == cap(e.buf) {
-		if len(e.buf) >= x.s.MaxEventBytes {
+		if e.pending() >= x.s.MaxEventBytes {
 			return errEventTooLong
 		}
 		e.buf = grow(e.buf, -1)
@@ -79,47 +94,76 @@ func (x *exchange) readEvents() error {
 	n, err := x.attempt.Read(e.buf[len(e.buf):cap(e.buf)])
 	e.buf = e.buf[:len(e.buf)+n]
 	x.checkEvents()
-	if n > 0 && err != nil && e.data > 0 {
-		e.err = err // after what came with it
+	if err == io.EOF && len(e.buf) > e.ready && !e.done {
+		x.checkRest()
+	}
+	if err != nil && e.ready > 0 && e.data > 0 {
+		e.err = err
 		return nil
 	}
 	return err
 }
 
+// pending is how many bytes wait for an event to be whole; before the first
+// one all do.
+func (e *events) pending() int {
+	if e.data == 0 {
+		return len(e.buf)
+	}
+	return len(e.buf) - e.ready
+}
+
+// checkRest takes what stands after the last blank line when the stream ends:
+// an event whose blank line the provider forgot, or half of one.
+func (x *exchange) checkRest() {
+	e := &x.events
+	if x.endpoint.dialect == opaque {
+		e.ready = len(e.buf)
+		return
+	}
+	e.buf = append(e.buf, "\n\n"...)
+	x.checkEvents()
+}
+
 // checkEvents looks at each whole event of buf[ready:]: it is kept for the
-// client, or taken out.
+// client, taken out, or replaced.
 func (x *exchange) checkEvents() {
 	e := &x.events
-	for !e.done {
-		end, ok := e.split.Next(e.buf[e.ready:])
+	for !e.done && !e.replay.diverged {
+		n, ok := e.split.Next(e.buf[e.ready:])
 		if !ok {
 			return
 		}
-		if x.keepEvent(e.buf[e.ready : e.ready+end]) {
-			e.ready += end
-			continue
+		end := e.ready + n
+		keep, instead := x.checkEvent(e.buf[e.ready:end])
+		switch {
+		case instead != nil:
+			rest := append(instead, e.buf[end:]...)
+			e.buf = append(e.buf[:e.ready], rest...)
+			e.ready = len(e.buf) - (len(rest) - len(instead))
+		case keep:
+			e.ready = end
+		default:
+			e.buf = append(e.buf[:e.ready], e.buf[end:]...)
 		}
-		e.buf = append(e.buf[:e.ready], e.buf[e.ready+end:]...)
 	}
 }
 
-// keepEvent reads what an event tells of the stream, and reports whether the
-// client gets it.
-func (x *exchange) keepEvent(event []byte) bool {
-	e := &x.events
+// checkEvent reads what an event tells of the stream, and reports whether the
+// client gets it, or what instead.
+func (x *exchange) checkEvent(event []byte) (keep bool, instead []byte) {
+	e, d := &x.events, &x.events.delta
 	data, name := openai.EventData(event, nil)
 	if data == nil {
-		return true // a comment, or a field that is none of ours
+		return true, nil // a comment, or a field that is none of ours
 	}
 	if x.endpoint.dialect == opaque {
 		e.data++
-		return true
+		return true, nil
 	}
-	d := &e.delta
-	d.ParseEvent(name, data)
-	if !d.Valid {
+	if d.ParseEvent(name, data); !d.Valid {
 		x.target.Provider.Meter.BadEvents.Inc()
-		return false
+		return false, nil
 	}
 	if d.HasUsage {
 		x.usage, x.hasUsage = d.Usage, true
@@ -128,13 +172,21 @@ func (x *exchange) keepEvent(event []byte) bool {
 	e.done = d.Done
 	e.failed = e.failed || d.Failed
 	if d.UsageOnly && x.askUsage {
-		return false
+		return false, nil
 	}
-	if d.HasText && len(x.text) < maxText {
-		x.text = openai.AppendText(x.text, data)
+	switch {
+	case e.replay.active:
+		keep, instead = x.compare(data)
+	default:
+		keep = true
+		if d.HasText && len(x.text) < maxText {
+			x.text = openai.AppendText(x.text, data)
+		}
 	}
-	e.data++
-	return true
+	if keep {
+		e.data++
+	}
+	return keep, instead
 }
 
 // maxText bounds what is kept of a stream's text for counting its tokens, in

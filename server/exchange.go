@@ -5,6 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"llmproxy/config"
 	"llmproxy/downstream"
 	"llmproxy/openai"
 	"llmproxy/route"
@@ -75,6 +76,8 @@ type journey struct {
 	askUsage bool           // stream_options.include_usage was put in here
 
 	lastErr error // why the last attempt failed; x.failure is what the provider said
+
+	recovery config.Recovery // of this stream, if it breaks off
 
 	rest     bool // the provider's answer is longer than what is in answer
 	streamed bool // it is relayed by a body stream, which ends the exchange
