@@ -1,0 +1,112 @@
+package overload
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// sampler measures the gateway every Tick and sets the limits of its Limiter.
+type sampler struct {
+	l      *Limiter
+	delay  func() time.Duration // nil: the pace is never limited
+	memory func() int64         // nil: memory is never looked at
+	limit  int64                // of memory
+
+	control control
+	entered int64 // requests let in, up to the last step
+	turned  int64 // and turned away by the pace
+	at      time.Time // of the last step
+	gc      time.Time // the last collection that was asked for
+}
+
+func newSampler(l *Limiter, o Options) *sampler {
+	s := &sampler{l: l, limit: o.MemoryLimit, at: time.Now()}
+	if o.MaxDelay > 0 {
+		floor := o.MinRate
+		if floor <= 0 {
+			floor = DefaultMinRate
+		}
+		s.control = control{target: o.MaxDelay, floor: float64(floor)}
+		if s.delay = o.Delay; s.delay == nil {
+			s.delay = newRunQueue().delay
+		}
+	}
+	if o.MemoryLimit > 0 {
+		if s.memory = o.Memory; s.memory == nil {
+			s.memory = newHeap().inUse
+		}
+	}
+	return s
+}
+
+func (s *sampler) needed() bool { return s.delay != nil || s.memory != nil }
+
+func (s *sampler) run() {
+	defer close(s.l.ended)
+	t := time.NewTicker(Tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.l.stop:
+			return
+		case now := <-t.C:
+			s.step(now)
+		}
+	}
+}
+
+// step measures once.
+func (s *sampler) step(now time.Time) {
+	if s.delay != nil {
+		s.stepPace(now)
+	}
+	if s.memory != nil {
+		s.stepMemory(now)
+	}
+}
+
+func (s *sampler) stepPace(now time.Time) {
+	p := &s.l.pace
+	entered, turned := s.l.seats.entered.Load(), p.turned.Load()
+	past := max(now.Sub(s.at), Tick/2).Seconds()
+	admitted := float64(entered-s.entered) / past
+	wanted := admitted + float64(turned-s.turned)/past
+	s.entered, s.turned, s.at = entered, turned, now
+
+	delay := s.delay()
+	s.l.delay.Store(int64(delay))
+	s.control.step(delay, admitted, wanted)
+	p.rate.Store(int64(s.control.rate))
+}
+
+// Memory: nothing new comes in from shut on, until it is below open again.
+const (
+	shutPercent = 90
+	openPercent = 85
+)
+
+func (s *sampler) stepMemory(now time.Time) {
+	used := s.memory()
+	s.l.used.Store(used)
+	was := s.l.full.Load()
+	percent := int64(shutPercent)
+	if was {
+		percent = openPercent
+	}
+	full := used > s.limit/100*percent
+	setIfChanged(&s.l.full, full)
+	if full && now.Sub(s.gc) >= time.Second {
+		// What is in use is known from the last collection, and with nothing
+		// coming in the next one might be minutes away.
+		s.gc = now
+		runtime.GC()
+	}
+}
+
+// setIfChanged leaves alone the cache line that every request reads.
+func setIfChanged(b *atomic.Bool, to bool) {
+	if b.Load() != to {
+		b.Store(to)
+	}
+}
