@@ -12,7 +12,8 @@ import (
 
 // eventBody writes an open stream of events to the client.
 //
-// It belongs to fasthttp from SetBodyStream to Close, which ends the exchange.
+// It belongs to fasthttp from SetBodyStream to Close, which ends the exchange;
+// a second Close does nothing, for the exchange may be another request's then.
 type eventBody struct{ x *exchange }
 
 // relayEvents sends the stream on: as a body stream, or whole to a client that
@@ -21,7 +22,7 @@ func (s *Server) relayEvents(x *exchange) {
 	h := &x.ctx.Response.Header
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Accel-Buffering", "no")
-	body := eventBody{x}
+	body := &eventBody{x}
 	if x.ctx.Request.Header.IsHTTP11() {
 		x.streamed = true
 		x.ctx.Response.SetBodyStream(body, -1)
@@ -35,10 +36,10 @@ func (s *Server) relayEvents(x *exchange) {
 }
 
 // SupportsBodyWriteTo implements fasthttp.BodyWriterTo.
-func (b eventBody) SupportsBodyWriteTo() bool { return true }
+func (b *eventBody) SupportsBodyWriteTo() bool { return true }
 
 // Read implements io.Reader; fasthttp uses WriteTo instead.
-func (b eventBody) Read([]byte) (int, error) {
+func (b *eventBody) Read([]byte) (int, error) {
 	return 0, errors.New("BUG: an event stream is written by WriteTo")
 }
 
@@ -46,7 +47,7 @@ func (b eventBody) Read([]byte) (int, error) {
 // to w is a chunk that is flushed. An error that it returns breaks the
 // client's connection; a stream that the provider broke off ends in an error
 // event instead, and the client's body properly.
-func (b eventBody) WriteTo(w io.Writer) (written int64, err error) {
+func (b *eventBody) WriteTo(w io.Writer) (written int64, err error) {
 	x, e := b.x, &b.x.events
 	for {
 		n, err := e.flush(w)
@@ -81,7 +82,7 @@ func (e *events) flush(w io.Writer) (int, error) {
 }
 
 // writeEnd writes what is owed after the provider's last event, and settles.
-func (b eventBody) writeEnd(w io.Writer) (n int, err error) {
+func (b *eventBody) writeEnd(w io.Writer) (n int, err error) {
 	x, e := b.x, &b.x.events
 	end := x.endOfStream()
 	if end.outcome == usage.Cancelled {
@@ -129,9 +130,13 @@ func (x *exchange) endOfStream() ending {
 
 // Close implements io.Closer. fasthttp calls it when the body is written, and
 // when it could not be.
-func (b eventBody) Close() error {
-	s := b.x.s
-	s.settle(b.x, ending{outcome: usage.Cancelled, phase: upstream.Event.String()})
-	s.release(b.x)
+func (b *eventBody) Close() error {
+	x := b.x
+	if x == nil {
+		return nil
+	}
+	b.x = nil
+	x.s.settle(x, ending{outcome: usage.Cancelled, phase: upstream.Event.String()})
+	x.s.release(x)
 	return nil
 }

@@ -61,6 +61,10 @@ func usageAtEnd(tail []byte) (openai.Usage, bool) {
 // Close implements io.Closer: it settles the exchange and gives it back.
 func (r *rawBody) Close() error {
 	x := r.x
+	if x == nil {
+		return nil
+	}
+	r.x = nil
 	s := x.s
 	switch {
 	case r.err == io.EOF:
