@@ -1,0 +1,114 @@
+package breaker
+
+// Succeeded reports an answer that shows the target at work. It closes the
+// Breaker if it was not, and ends the row of failures. It does not shorten a
+// rest that the provider asked for.
+func (b *Breaker) Succeeded(p Pass, now int64) {
+	b.forgive(p, now)
+	for {
+		w := b.health.load()
+		switch {
+		case w.term() != p.health.term():
+			return
+		case w.kind() != closed:
+			// What was counted before the opening must not count again. Until
+			// the swap nobody counts.
+			b.window.clear()
+			if b.health.swap(w, newWord(w.term()+1, closed, 0, 0)) {
+				return
+			}
+		case w.failures() == 0 && w.refusals() == 0 || b.health.swap(w, newWord(w.term(), closed, 0, 0)):
+			b.window.add(now, 0)
+			return
+		}
+	}
+}
+
+// Failed reports a failure that is the target's: it could not be reached, did
+// not answer in time, answered 5xx or garbage.
+func (b *Breaker) Failed(p Pass, now int64) {
+	counted, sick := false, false
+	for {
+		w := b.health.load()
+		next, ejected := w, false
+		switch {
+		case w.term() != p.health.term():
+			return
+		case w.kind() == closed:
+			if !counted {
+				b.window.add(now, 1)
+				counted, sick = true, b.tooMany(now)
+			}
+			next = w + oneFailure
+			if ejected = sick || w.failures()+1 >= b.settings.Consecutive; ejected {
+				next = b.rest(w, open, 0, now)
+			}
+		case p.probe && w == p.health:
+			next = b.again(w, open, now)
+		default:
+			return // asked all the same, or a probe that was given up: nothing new
+		}
+		if b.change(w, next, ejected, now) {
+			return
+		}
+	}
+}
+
+// Refused reports that the provider does not take the gateway's key: 401, 403.
+// A probe's refusal is enough; else it takes several in a row, because some
+// providers answer 403 to what a single client sent.
+func (b *Breaker) Refused(p Pass, now int64) {
+	for {
+		w := b.health.load()
+		next, ejected := w, false
+		switch {
+		case w.term() != p.health.term():
+			return
+		case w.kind() == closed:
+			next = w + oneRefusal
+			if ejected = w.refusals()+1 >= b.settings.Refusals; ejected {
+				next = b.rest(w, auth, 0, now)
+			}
+		case p.probe && w == p.health:
+			next = b.again(w, auth, now)
+		default:
+			return
+		}
+		if b.change(w, next, ejected, now) {
+			return
+		}
+	}
+}
+
+// Limited reports that the provider asked to be left alone until an instant, or
+// without saying for how long: then until is 0 and the rest is as long as that
+// after a failure, twice as long each time. It says nothing of the target's
+// health, so everyone may come back afterwards.
+func (b *Breaker) Limited(p Pass, now, until int64) {
+	b.Abandoned(p, now)
+	for {
+		w := b.limit.load()
+		step := w.step()
+		if until <= 0 {
+			if w.term() != p.limit.term() {
+				return // asked before the last rest: nothing new
+			}
+			rest := b.scale(open).between(step, b.random(w.term()))
+			until = now + int64(rest)
+			step++
+		}
+		end := min(until, now+int64(b.settings.MaxLimited))
+		next := newWord(w.term()+1, closed, step, end)
+		if !b.unlimited(w, now) && next.left(now) <= w.left(now) || b.limit.swap(w, next) {
+			return
+		}
+	}
+}
+
+// Abandoned reports that nothing is known: the client left, or the target was
+// not asked after all. A probe makes room for the next.
+func (b *Breaker) Abandoned(p Pass, now int64) {
+	if p.probe {
+		b.health.swap(p.health, p.health.unprobed(now))
+	}
+}
