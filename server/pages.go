@@ -48,13 +48,7 @@ func (s *Server) countPage(endpoint metrics.Label, caller *route.Caller, status 
 	}).Done(status, time.Duration(now()-start))
 }
 
-// nameAnswer gives an answer that no provider made its request id.
-func nameAnswer(ctx *fasthttp.RequestCtx) {
-	id, _ := appendRequestID(nil, ctx)
-	ctx.Response.Header.SetCanonical(headerRequestID, id)
-}
-
-// live says that the process can serve.
+// liveness says that the process can serve.
 func (s *Server) liveness(ctx *fasthttp.RequestCtx) {
 	nameAnswer(ctx)
 	writeJSON(ctx, []byte(`{"status":"ok"}`))
