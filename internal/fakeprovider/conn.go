@@ -183,7 +183,12 @@ func (c *conn) receive(permission <-chan struct{}) bool {
 
 func (c *conn) sayContinue() { c.write([]byte("HTTP/1.1 100 Continue\r\n\r\n")) }
 
+// write reports whether p went out. A write that fails is how a peer's leaving
+// shows first, when it left in the middle of an answer.
 func (c *conn) write(p []byte) bool {
 	_, err := c.nc.Write(p)
+	if err != nil {
+		c.left()
+	}
 	return err == nil
 }

@@ -104,6 +104,24 @@ func TestGoneTellsWhenThePeerLeft(t *testing.T) {
 	f("silent", Answer{Ending: Silent})
 }
 
+// TestGoneByAFailedWrite: a peer that left while an answer was being written
+// was once not told from one that the provider itself had cut off.
+func TestGoneByAFailedWrite(t *testing.T) {
+	p := Start(t)
+	p.Handle(func(*Request) Answer {
+		return Answer{Framing: Chunked, Split: 1, Parts: []string{strings.Repeat("x", 1<<20)}}
+	})
+	for range 20 {
+		c := dial(t, p)
+		say(t, c, post("/v1/x", "{}"))
+		if _, err := c.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		p.Next(t).WaitGone(t)
+	}
+}
+
 func TestGateReleasesOnePartAtATime(t *testing.T) {
 	p := Start(t)
 	gate := make(chan struct{})
