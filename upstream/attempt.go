@@ -46,6 +46,7 @@ type Attempt struct {
 	reused bool // the line has served before
 	sent   bool // bytes of the request left
 	came   bool // bytes of the answer came
+	probe  bool // it asks a sick provider how it is
 	hurt   bool // the line is not fit for another request, whatever the answer says
 
 	firstEventBy, totalBy int64
@@ -159,7 +160,7 @@ func (a *Attempt) Close() {
 		a.part(c)
 	}
 	a.release()
-	c.leave()
+	c.leave(a.probe)
 	a.client = nil
 }
 
@@ -171,12 +172,12 @@ func (a *Attempt) part(c *Client) {
 	}
 	l, mine := a.detach()
 	switch {
-	case !mine || !fit:
-		l.drop()
-	case a.body.reusable():
+	case mine && fit && a.body.reusable():
 		c.keep(l)
-	case a.body.near():
+	case mine && fit && a.body.near():
 		c.linger(l, a.body)
+	case mine && a.body.done:
+		l.close()
 	default:
 		l.drop()
 	}
@@ -221,7 +222,7 @@ var errCancelled = net.ErrClosed
 // Read reads the answer's body, free of framing. It returns io.EOF only at the
 // body's proper end; any other error is an *Error and final.
 func (a *Attempt) Read(p []byte) (int, error) {
-	if a.client == nil || a.line == nil && !a.body.done {
+	if a.client == nil || a.line == nil && a.err == nil {
 		panic("BUG: Read without an answer")
 	}
 	if a.zip != nil {
@@ -274,8 +275,7 @@ func (a *Attempt) readRaw(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	a.line.sock.Load().readBy = a.readBy(clock())
-	return a.line.conn.Read(a.body.room(p))
+	return a.line.read(a.body.room(p), a.readBy(clock()))
 }
 
 // broken is what a failed read means for the body.

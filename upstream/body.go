@@ -10,7 +10,7 @@ const (
 	untilClose         // the connection's end is the body's
 )
 
-// body knows how much of an answer's body is to come. The zero value has ended.
+// body knows how much of an answer's body is to come.
 type body struct {
 	framing framing
 	done    bool
@@ -23,10 +23,12 @@ type body struct {
 // head has been checked for contradictions.
 func frame(status, contentLength int, head bool) body {
 	switch {
-	case head || status < 200 || status == 204 || status == 304:
-		// Whatever the fields say. If a body came all the same, its bytes
-		// are extra and the connection is not used again.
-		return body{done: true}
+	case head || status == 304:
+		return body{done: true} // the fields describe a body that is not sent
+	case status == 204:
+		// No body whatever the fields say. If they announce one, the provider
+		// may think that it sends one.
+		return body{done: true, extra: contentLength == -1 || contentLength > 0}
 	case contentLength == -1:
 		return body{framing: inChunks}
 	case contentLength >= 0:

@@ -109,15 +109,25 @@ func (c *Client) Stats() Stats {
 	}
 }
 
-// enter takes one of MaxConcurrency places.
-func (c *Client) enter() bool {
+// enter takes one of MaxConcurrency places, and says whether the attempt is
+// one that finds out how a sick provider is.
+func (c *Client) enter() (probe, ok bool) {
 	n := c.inflight.Add(1)
 	if limit := c.settings.MaxConcurrency; limit > 0 && n > limit {
 		c.inflight.Add(-1)
-		return false
+		return false, false
 	}
-	return true
+	if c.Healthy() {
+		return false, true
+	}
+	c.health.probes.Add(1)
+	return true, true
 }
 
 // leave gives the place back.
-func (c *Client) leave() { c.inflight.Add(-1) }
+func (c *Client) leave(probe bool) {
+	c.inflight.Add(-1)
+	if probe {
+		c.health.probes.Add(-1)
+	}
+}

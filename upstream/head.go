@@ -29,10 +29,10 @@ var (
 func (a *Attempt) readHead(q *Request, limit time.Duration) error {
 	a.phase = FirstByte
 	a.have = 0
-	a.line.sock.Load().readBy = earliest(after(clock(), limit), a.totalBy)
+	by := earliest(after(clock(), limit), a.totalBy)
 	for range maxInterim {
 		var h headScan
-		end, err := a.awaitHead(&h)
+		end, err := a.awaitHead(&h, by)
 		if err != nil {
 			return err
 		}
@@ -48,8 +48,8 @@ func (a *Attempt) readHead(q *Request, limit time.Duration) error {
 	return errInterim
 }
 
-// awaitHead reads until a whole head is in buf and returns its length.
-func (a *Attempt) awaitHead(h *headScan) (int, error) {
+// awaitHead reads until a whole head is in buf, or by is over, and returns its length.
+func (a *Attempt) awaitHead(h *headScan, by int64) (int, error) {
 	for {
 		if end, err := h.scan(a.buf.b[:a.have]); err != nil || end > 0 {
 			return end, err
@@ -57,7 +57,7 @@ func (a *Attempt) awaitHead(h *headScan) (int, error) {
 		if a.have == len(a.buf.b) && !a.grow() {
 			return 0, ErrHeadTooLarge
 		}
-		n, err := a.line.conn.Read(a.buf.b[a.have:])
+		n, err := a.line.read(a.buf.b[a.have:], by)
 		if n == 0 && err != nil {
 			return 0, err
 		}

@@ -62,11 +62,27 @@ func (l *line) alive() bool {
 // decrypted already, an alert or the end mean that no other request may follow.
 func (l *line) settled() bool {
 	var one [1]byte
+	_, err := l.readNow(one[:])
+	return err == errWouldBlock
+}
+
+// read reads what is there, or waits for it until by.
+func (l *line) read(p []byte, by int64) (int, error) {
+	s := l.sock.Load()
+	s.readBy = by
+	if l.tls != nil {
+		s.writeBy = by // TLS answers a key update from within Read
+	}
+	return l.conn.Read(p)
+}
+
+// readNow reads what is there; errWouldBlock if nothing is.
+func (l *line) readNow(p []byte) (int, error) {
 	s := l.sock.Load()
 	s.nowait = true
-	_, err := l.tls.Read(one[:])
+	n, err := l.read(p, 0)
 	s.nowait = false
-	return err == errWouldBlock
+	return n, err
 }
 
 // write writes the segments; it uses them up. On TLS each is a record of its

@@ -24,8 +24,9 @@ func (c *Client) linger(l *line, b body) {
 	}
 	go func() {
 		defer c.lingering.Add(-1)
-		l.sock.Load().readBy = clock() + int64(lingerTime)
-		if !l.drain(&b) {
+		by := clock() + int64(lingerTime)
+		ended := b.drain(func(p []byte) (int, error) { return l.read(p, by) })
+		if !ended {
 			l.drop()
 			return
 		}
@@ -35,11 +36,11 @@ func (c *Client) linger(l *line, b body) {
 }
 
 // drain reads a short rest of a body away and reports whether it ended there.
-func (l *line) drain(b *body) bool {
+func (b *body) drain(read func(p []byte) (int, error)) bool {
 	scrap := acquireBuffer(0)
 	defer scrap.release()
 	for got := 0; !b.done && got < lingerBytes; {
-		n, err := l.conn.Read(b.room(scrap.b))
+		n, err := read(b.room(scrap.b))
 		if n == 0 && err != nil {
 			return false
 		}
@@ -61,10 +62,7 @@ func (a *Attempt) skim() {
 		return
 	}
 	a.rest = nil
-	s := a.line.sock.Load()
-	s.readBy, s.nowait = 0, true
-	a.line.drain(&a.body)
-	s.nowait = false
+	a.body.drain(a.line.readNow)
 }
 
 // keep gives a line whose last answer ended cleanly back to the pool.

@@ -94,7 +94,9 @@ func (p *pool) expired(now int64) []*line {
 		n++
 	}
 	old := append([]*line(nil), p.lines[:n]...)
-	p.lines = append(p.lines[:0:0], p.lines[n:]...)
+	kept := copy(p.lines, p.lines[n:])
+	clear(p.lines[kept:])
+	p.lines = p.lines[:kept]
 	if len(p.lines) == 0 {
 		p.janitor = nil
 		return old

@@ -23,7 +23,8 @@ func (a *Attempt) Send(c *Client, q *Request) error {
 	if !q.clean() {
 		return a.fail(ErrBadRequest)
 	}
-	if !c.enter() {
+	var free bool
+	if a.probe, free = c.enter(); !free {
 		return a.fail(ErrBusy)
 	}
 	a.begin(c, q)

@@ -25,6 +25,10 @@ func (s *socket) armRead() error {
 	if armed(s.readArmed, s.readBy) {
 		return nil
 	}
+	return s.rearmRead()
+}
+
+func (s *socket) rearmRead() error {
 	s.readArmed = s.readBy
 	return s.tcp.SetReadDeadline(at(s.readBy))
 }
@@ -34,6 +38,10 @@ func (s *socket) armWrite() error {
 	if armed(s.writeArmed, s.writeBy) {
 		return nil
 	}
+	return s.rearmWrite()
+}
+
+func (s *socket) rearmWrite() error {
 	s.writeArmed = s.writeBy
 	return s.tcp.SetWriteDeadline(at(s.writeBy))
 }

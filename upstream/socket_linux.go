@@ -78,15 +78,17 @@ func (s *socket) Read(p []byte) (int, error) {
 
 // wait runs tryRead until it says that it is done, or readBy is over.
 func (s *socket) wait() error {
+	if err := s.armRead(); err != nil {
+		return err
+	}
 	for {
-		if err := s.armRead(); err != nil {
-			return err
-		}
 		err := s.raw.Read(s.reading)
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || expired(s.readBy) {
 			return err
 		}
-		s.readArmed = 0
+		if err := s.rearmRead(); err != nil {
+			return err
+		}
 	}
 }
 
@@ -143,11 +145,10 @@ func (s *socket) gather(bufs [][]byte) (vectors int, rest [][]byte) {
 // push writes the first n vectors and forgets them.
 func (s *socket) push(n int) error {
 	defer clear(s.iov[:n])
-	s.todo = s.iov[:n]
-	for len(s.todo) > 0 {
-		if err := s.armWrite(); err != nil {
-			return err
-		}
+	if err := s.armWrite(); err != nil {
+		return err
+	}
+	for s.todo = s.iov[:n]; len(s.todo) > 0; {
 		err := s.raw.Write(s.writing)
 		switch {
 		case err == nil && s.no != 0:
@@ -156,7 +157,9 @@ func (s *socket) push(n int) error {
 			s.pushed += int64(s.n)
 			s.wrote(s.n)
 		case errors.Is(err, os.ErrDeadlineExceeded) && !expired(s.writeBy):
-			s.writeArmed = 0
+			if err := s.rearmWrite(); err != nil {
+				return err
+			}
 		default:
 			return err
 		}

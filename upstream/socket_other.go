@@ -31,15 +31,17 @@ func (s *socket) Read(p []byte) (int, error) {
 	if s.nowait {
 		return s.look(p)
 	}
+	if err := s.armRead(); err != nil {
+		return 0, err
+	}
 	for {
-		if err := s.armRead(); err != nil {
-			return 0, err
-		}
 		n, err := s.tcp.Read(p)
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || expired(s.readBy) {
 			return n, err
 		}
-		s.readArmed = 0
+		if err := s.rearmRead(); err != nil {
+			return 0, err
+		}
 	}
 }
 
@@ -57,18 +59,19 @@ func (s *socket) look(p []byte) (int, error) {
 
 // Write writes all of p until writeBy.
 func (s *socket) Write(p []byte) (int, error) {
-	done := 0
-	for {
-		if err := s.armWrite(); err != nil {
-			return done, err
-		}
+	if err := s.armWrite(); err != nil {
+		return 0, err
+	}
+	for done := 0; ; {
 		n, err := s.tcp.Write(p[done:])
 		done += n
 		s.pushed += int64(n)
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || expired(s.writeBy) {
 			return done, err
 		}
-		s.writeArmed = 0
+		if err := s.rearmWrite(); err != nil {
+			return done, err
+		}
 	}
 }
 
