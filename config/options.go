@@ -51,6 +51,9 @@ type Options struct {
 	MaxAnswerBytes        int64
 	MaxEventBytes         int64
 	MaxConcurrentRequests int64
+	MaxQueuedRequests     int64
+	QueueTimeout          time.Duration
+	OverloadDelay         time.Duration
 	MaxAttempts           int
 	RetryBudgetPercent    int64
 	TokenWorkers          int // never 0
@@ -123,7 +126,10 @@ func (o *Options) groups() []group {
 			{"MAX_EVENT_BYTES", "8MiB", "Largest single event of a stream.", size(&o.MaxEventBytes, 64<<10, 1<<30)},
 			{"MAX_ATTEMPTS", "3", "Attempts at providers for one request, before its first byte is out.", number(&o.MaxAttempts, 1, 8)},
 			{"RETRY_BUDGET_PERCENT", "20", "Retries in percent of the requests; ten a second are always allowed.", number(&o.RetryBudgetPercent, 0, 100)},
-			{"MAX_CONCURRENT_REQUESTS", "0", "Requests at once; more get 503 with retry-after. 0: no limit.", number(&o.MaxConcurrentRequests, 0, 10_000_000)},
+			{"MAX_CONCURRENT_REQUESTS", "0", "Requests at once; more wait in a queue, then get 503 with retry-after. 0: no limit.", number(&o.MaxConcurrentRequests, 0, 10_000_000)},
+			{"MAX_QUEUED_REQUESTS", "256", "Requests that may wait for others to end, or for a moment of less load; more get 503 at once.", number(&o.MaxQueuedRequests, 0, 100_000)},
+			{"QUEUE_TIMEOUT_MS", "200", "They wait for this long at most. 0: nobody waits.", millis(&o.QueueTimeout)},
+			{"OVERLOAD_DELAY_MS", "100", "While the gateway's own goroutines wait longer than this for a CPU, fewer requests per second come in. 0: never.", millis(&o.OverloadDelay)},
 			{"TOKEN_WORKERS", "", "Goroutines that count tokens (default: one for every two CPUs).", number(&o.TokenWorkers, 1, 1024)},
 			{"TOKEN_QUEUE", "1024", "Counts that may wait; more are estimated.", number(&o.TokenQueue, 1, 1_000_000)},
 		}},

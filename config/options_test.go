@@ -41,6 +41,7 @@ func TestDefaults(t *testing.T) {
 		RequestTimeout: 5 * time.Minute, ConnectTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second,
 		FirstByteTimeout: 5 * time.Minute, StreamIdleTimeout: 2 * time.Minute,
 		MaxBodyBytes: 32 << 20, MaxHeaderBytes: 16 << 10, MaxAnswerBytes: 4 << 20, MaxAttempts: 3, RetryBudgetPercent: 20, MaxEventBytes: 8 << 20,
+		MaxQueuedRequests: 256, QueueTimeout: 200 * time.Millisecond, OverloadDelay: 100 * time.Millisecond,
 		TokenWorkers: max(1, runtime.GOMAXPROCS(0)/2), TokenQueue: 1024,
 		LogLevel: slog.LevelInfo, LogFormat: "json", MaxMetricSeries: 100000,
 	}
@@ -131,6 +132,7 @@ func TestBadSettingsAreAllReported(t *testing.T) {
 	f(env{"CONFIG_POLL_SECS": "0"}, "", "CONFIG_POLL_SECS")
 	f(env{"MAX_BODY_BYTES": "99999999999GiB"}, "", "MAX_BODY_BYTES")
 	f(env{"MAX_EVENT_BYTES": "1"}, "", "MAX_EVENT_BYTES")
+	f(env{"MAX_QUEUED_REQUESTS": "100001", "QUEUE_TIMEOUT_MS": "-1", "OVERLOAD_DELAY_MS": "1s"}, "", "MAX_QUEUED_REQUESTS", "QUEUE_TIMEOUT_MS", "OVERLOAD_DELAY_MS")
 	f(env{"TOKEN_WORKERS": "0"}, "", "TOKEN_WORKERS")
 	f(env{}, "--port", "--port")
 	f(env{}, "--prot 1 --foo --bar=2 serve", "--prot", "--foo", "--bar")

@@ -14,6 +14,7 @@ var (
 	usageSources  = []string{"upstream", "counted", "estimated", "partial", "none", "other"}
 	tokenResults  = []string{"counted", "queue_full", "too_large", "failed", "other"}
 	recoveries    = []string{"spliced", "diverged", "failed", "other"}
+	rejections    = []string{"full", "busy", "memory", "draining", "other"}
 	retryReasons  = []string{
 		"connect", "reset", "timeout", "server_error", "unavailable", "invalid_answer",
 		"rate_limited", "auth", "context_length", "unsupported_field", "busy", "other",

@@ -54,6 +54,11 @@ func sampleRegistry() *Registry {
 	r.TokenJobs("queue_full")
 	r.GaugeFunc("llm_proxy_token_queue_length", func() int64 { return 11 })
 	r.GaugeFunc("llm_proxy_client_connections", func() int64 { return 12 })
+	r.GaugeFunc("llm_proxy_queued_requests", func() int64 { return 13 })
+	r.GaugeFunc("llm_proxy_admission_limit", func() int64 { return 1400 })
+	r.SecondsFunc("llm_proxy_scheduling_delay_seconds", func() time.Duration { return 15 * time.Millisecond })
+	r.Overhead(Queue).Observe(16 * time.Millisecond)
+	r.Overloaded("busy")
 	r.Panics.Inc()
 	return r
 }

@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 )
@@ -46,7 +47,7 @@ type Options struct {
 // used by any goroutine; the fields are set by New and never change.
 type Registry struct {
 	Panics           *Counter // llm_proxy_panics_total
-	OverloadRejected *Counter // llm_proxy_overload_rejected_total
+	OverloadRejected *Counter // llm_proxy_overload_rejected_total{reason="full"}
 	SnapshotErrors   *Counter // llm_proxy_snapshot_errors_total
 	RetryBudgetSpent *Counter // llm_proxy_retry_budget_spent_total
 
@@ -61,6 +62,7 @@ type Registry struct {
 	usageRecords  closedCounters
 	tokenJobs     closedCounters
 	recoveries    closedCounters
+	overloaded    closedCounters
 	seriesDropped *Counter
 
 	maxSeries int64
@@ -98,7 +100,6 @@ func New(o Options) *Registry {
 		r.overhead[p].init(overheadBuckets)
 	}
 	r.Panics = r.set.NewCounter("llm_proxy_panics_total")
-	r.OverloadRejected = r.set.NewCounter("llm_proxy_overload_rejected_total")
 	r.RetryBudgetSpent = r.set.NewCounter("llm_proxy_retry_budget_spent_total")
 	r.SnapshotErrors = r.set.NewCounter("llm_proxy_snapshot_errors_total")
 	r.seriesDropped = r.set.NewCounter("llm_proxy_metrics_series_dropped_total")
@@ -110,6 +111,8 @@ func New(o Options) *Registry {
 	r.usageRecords.init(r.set, "llm_proxy_usage_records_total", "source", usageSources)
 	r.tokenJobs.init(r.set, "llm_proxy_token_jobs_total", "result", tokenResults)
 	r.recoveries.init(r.set, "llm_proxy_stream_recoveries_total", "result", recoveries)
+	r.overloaded.init(r.set, "llm_proxy_overload_rejected_total", "reason", rejections)
+	r.OverloadRejected = r.overloaded.counters[0]
 	r.buildInfo(o.Version)
 	metrics.ExposeMetadata(true) // process-wide; nothing else here prints metrics
 	return r
@@ -127,6 +130,14 @@ func (r *Registry) GaugeFunc(name string, read func() int64) {
 		panic("BUG: metric without help: " + strconv.Quote(name))
 	}
 	r.set.NewGauge(name, func() float64 { return float64(read()) })
+}
+
+// SecondsFunc is GaugeFunc for a duration.
+func (r *Registry) SecondsFunc(name string, read func() time.Duration) {
+	if families[name].help == "" {
+		panic("BUG: metric without help: " + strconv.Quote(name))
+	}
+	r.set.NewGauge(name, func() float64 { return read().Seconds() })
 }
 
 // Active is the number of requests that are being served on an endpoint:
@@ -148,11 +159,12 @@ type Phase uint8
 // The phases of llm_proxy_overhead_seconds.
 const (
 	Admit Phase = iota // from the request's head in hand to the first attempt
+	Queue              // in the queue of an overloaded gateway, for those who had to wait
 	Relay              // from the whole answer in hand to the response ready to be written
 	phases
 )
 
-var phaseNames = [phases]string{"admit", "relay"}
+var phaseNames = [phases]string{"admit", "queue", "relay"}
 
 // String returns the phase as the metrics show it.
 func (p Phase) String() string { return phaseNames[p] }
@@ -164,6 +176,10 @@ func (r *Registry) Overhead(p Phase) *Durations { return &r.overhead[p] }
 // client left, by the phase it was in: connect, write, first_byte, first_event,
 // event, body, backoff.
 func (r *Registry) Cancelled(phase string) { r.cancelled.inc(phase) }
+
+// Overloaded counts a request that was refused for want of room: full, busy,
+// memory, draining.
+func (r *Registry) Overloaded(reason string) { r.overloaded.inc(reason) }
 
 // ConfigReloads counts a reload: success, invalid or error.
 func (r *Registry) ConfigReloads(result string) { r.configReloads.inc(result) }

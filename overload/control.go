@@ -9,14 +9,14 @@ import (
 // gateway's own queue. It is pure: one step for each Tick.
 //
 // When to begin is CoDel's rule (Nichols and Jacobson, Controlling Queue Delay,
-// ACM Queue 2012): a delay above the target throughout an interval, here
-// patience steps; anything shorter is a burst, which a queue is for. From then
-// on the rate follows the gradient of Netflix' concurrency-limits, which Envoy's
+// ACM Queue 2012): the least delay of an interval, here patience steps, is above
+// the target; anything shorter is a burst, which a queue is for. It begins with
+// the rate that came in last, and from then on the rate follows the gradient of Netflix' concurrency-limits, which Envoy's
 // adaptive concurrency uses too,
 //
 //	rate × target/delay + √rate
 //
-// with the same bounds and smoothing. They divide the least latency ever seen
+// with the same bounds, and smoothed. They divide the least latency ever seen
 // by the present one, and must find out the former again and again, because it
 // is the provider's; here the queue is the gateway's own, and what may be
 // waited in it is declared.
@@ -33,12 +33,14 @@ type control struct {
 }
 
 const (
-	patience  = 3  // steps of delay before anybody is turned away
+	patience  = 5  // steps of delay before anybody is turned away
 	calmSteps = 10 // steps of calm before everybody is let in
 
-	smoothing    = 0.2 // of each change of the rate
+	climb        = 0.2 // of the way to a higher rate is gone in a step
+	descent      = 0.5 // and to a lower one: what came in too much must be worked off
 	leastFactor  = 0.5 // of target/delay
 	mostFactor   = 2.0
+	mostRate     = 1e8 // per second: more is as good as no limit
 	enoughDemand = 0.9 // of the rate: with less, the limit limits nobody
 )
 
@@ -54,7 +56,7 @@ func (c *control) step(delay time.Duration, admitted, wanted float64) {
 	if c.rate > 0 {
 		c.adjust(delay, admitted, wanted)
 	} else if c.above >= patience {
-		c.rate = math.Max(admitted*c.factor(delay), c.floor)
+		c.rate = math.Min(math.Max(admitted, c.floor), mostRate)
 	}
 }
 
@@ -65,7 +67,11 @@ func (c *control) adjust(delay time.Duration, admitted, wanted float64) {
 		rate = math.Min(rate, math.Max(admitted, c.floor))
 	}
 	aim := rate*c.factor(delay) + math.Sqrt(rate)
-	c.rate = math.Max(rate+smoothing*(aim-rate), c.floor)
+	part := climb
+	if aim < rate {
+		part = descent
+	}
+	c.rate = math.Min(math.Max(rate+part*(aim-rate), c.floor), mostRate)
 
 	if delay > c.target || wanted > enoughDemand*rate {
 		c.calm = 0

@@ -33,8 +33,8 @@ type Options struct {
 	QueueTimeout  time.Duration // for this long at most
 	MemoryLimit   int64         // bytes; above nine tenths nothing new comes in. 0 is no limit
 
-	// Delay and Memory replace what is measured every Tick: the typical wait
-	// for a CPU since the last call, and the bytes in use. nil: the Go runtime's.
+	// Delay and Memory replace what is measured every Tick: the ninth
+	// decile of the waits for a CPU since the last call, and the bytes in use. nil: the Go runtime's.
 	Delay  func() time.Duration
 	Memory func() int64
 }
@@ -79,7 +79,7 @@ type Stats struct {
 	InFlight int64
 	Queued   int64
 	Rate     int64         // requests per second that the pace lets in; 0 while it is not limited
-	Delay    time.Duration // typical wait for a CPU in the last Tick
+	Delay    time.Duration // ninth decile of the waits for a CPU in the last Tick
 	Memory   int64         // bytes in use; 0 without a limit
 }
 

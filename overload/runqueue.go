@@ -11,10 +11,9 @@ import (
 // through. Providers and clients that take their time are not in it, for who
 // waits for them is not ready.
 //
-// CoDel looks at the least delay of an interval, because a queue that empties
-// once in a while is only a burst. Go's queue lets some goroutines jump it, so
-// its least delay is always nil: the median stands in for it. More than half of
-// what ran in a whole Tick has waited for longer.
+// Of each Tick the ninth decile counts, as with Envoy, not the middle: a
+// goroutine that was just woken often runs at once however many wait, so that
+// the median of a gateway that cannot keep up may be a microsecond.
 type runQueue struct {
 	sample [1]metrics.Sample
 	before []uint64 // counts of the last call
@@ -27,11 +26,11 @@ func newRunQueue() *runQueue {
 	return q
 }
 
-// fewest is how many waits make a median worth something. The runtime measures
+// fewest is how many waits make a decile worth something. The runtime measures
 // about every eighth wait.
 const fewest = 16
 
-// delay returns the median wait since the last call.
+// delay returns what nine of ten waits since the last call were shorter than.
 func (q *runQueue) delay() time.Duration {
 	metrics.Read(q.sample[:])
 	if q.sample[0].Value.Kind() != metrics.KindFloat64Histogram {
@@ -44,14 +43,14 @@ func (q *runQueue) delay() time.Duration {
 	for i, n := range h.Counts {
 		q.before[i] = n - q.before[i] // now the counts between the calls
 	}
-	d := median(q.before, h.Buckets)
+	d := ninthDecile(q.before, h.Buckets)
 	copy(q.before, h.Counts)
 	return d
 }
 
-// median is the lower bound of the bucket in which half of the counts are
-// reached: the delay is said too short rather than too long.
-func median(counts []uint64, bounds []float64) time.Duration {
+// ninthDecile is the lower bound of the bucket in which nine tenths of the
+// counts are reached: the delay is said too short rather than too long.
+func ninthDecile(counts []uint64, bounds []float64) time.Duration {
 	var all, sum uint64
 	for _, n := range counts {
 		all += n
@@ -60,7 +59,7 @@ func median(counts []uint64, bounds []float64) time.Duration {
 		return 0
 	}
 	for i, n := range counts {
-		if sum += n; sum >= (all+1)/2 {
+		if sum += n; sum*10 >= all*9 {
 			return seconds(bounds[i])
 		}
 	}

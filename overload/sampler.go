@@ -14,8 +14,8 @@ type sampler struct {
 	limit  int64                // of memory
 
 	control control
-	entered int64 // requests let in, up to the last step
-	turned  int64 // and turned away by the pace
+	entered int64     // requests let in, up to the last step
+	turned  int64     // and turned away by the pace
 	at      time.Time // of the last step
 	gc      time.Time // the last collection that was asked for
 }
