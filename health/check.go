@@ -19,8 +19,9 @@ type Subject struct {
 	Probe func(ctx context.Context, model string, timeout time.Duration) (time.Duration, error)
 }
 
-// Named is a model by its public name and by the provider's own.
-type Named struct{ Public, Own string }
+// Named is a model by its public name and by the provider's own, and the state
+// of its circuit breaker.
+type Named struct{ Public, Own, Circuit string }
 
 // Query says what to check; its zero value checks everything.
 type Query struct {
@@ -105,7 +106,7 @@ func (s *Subject) begin(wanted []string, at time.Time) Provider {
 		if len(wanted) == 0 && len(p.Models) == modelsPerProvider {
 			break
 		}
-		p.Models = append(p.Models, Model{Model: m.Public, Status: Unknown})
+		p.Models = append(p.Models, Model{Model: m.Public, Status: Unknown, Circuit: m.Circuit})
 	}
 	return p
 }

@@ -39,6 +39,7 @@ type Model struct {
 	Status       string   `json:"status"`
 	ResponseTime *float64 `json:"response_time_ms"` // null if it was not asked
 	Error        *string  `json:"error"`
+	Circuit      string   `json:"circuit_state,omitempty"` // of its breaker, which requests go by
 }
 
 // summarize fills what follows from the models.

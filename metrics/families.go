@@ -29,6 +29,8 @@ var families = map[string]family{
 	"llm_proxy_upstream_cancelled_total":     {kind: counter, help: "Attempts given up because the client left, by the phase they were in."},
 	"llm_proxy_streams_truncated_total":      {kind: counter, help: "Streams that the provider ended before their end."},
 	"llm_proxy_bad_events_total":             {kind: counter, help: "Stream events of the provider that could not be understood."},
+	"llm_proxy_provider_circuit_state":       {kind: gaugeKind, help: "Circuit breaker of a model at a provider: 0 closed, 1 resting as asked, 2 half open, 3 open, 4 key refused."},
+	"llm_proxy_provider_ejections_total":     {kind: counter, help: "How often a model at a provider was left out after failures."},
 	"llm_proxy_upstream_connections":         {kind: gaugeKind, help: "Connections to the provider by state."},
 	"llm_proxy_rate_limited_total":           {kind: counter, help: "Requests that the client key's rate limit refused."},
 	"llm_proxy_retry_budget_spent_total":     {kind: counter, help: "Retries that were not made because the retry budget was spent."},

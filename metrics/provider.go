@@ -77,10 +77,20 @@ type Model struct {
 	TTFT            Durations // llm_proxy_ttft_seconds: a stream, from the request to the first event that carries content
 	TokensPerSecond Speeds    // llm_proxy_tokens_per_second: completion tokens by the time from the first event to the last
 
-	key modelKey
+	key     modelKey
+	circuit atomic.Pointer[func() Circuit]
 }
 
-var modelLines = ttftBuckets.lines() + speedBuckets.lines()
+// Circuit is the state of a target's circuit breaker, and how often it has
+// opened.
+type Circuit struct{ State, Ejections int64 }
+
+// CircuitFunc shows what read returns at every scrape:
+// llm_proxy_provider_circuit_state and llm_proxy_provider_ejections_total. The
+// last one given counts; without one the breaker is shown closed.
+func (m *Model) CircuitFunc(read func() Circuit) { m.circuit.Store(&read) }
+
+var modelLines = ttftBuckets.lines() + speedBuckets.lines() + 2
 
 // Model returns the counts of a model at a provider; for want of room those of
 // all that found none.

@@ -169,4 +169,14 @@ func (s *snapshot) writeModels(p *page) {
 	for _, m := range s.models {
 		p.histogram("llm_proxy_tokens_per_second", m.labels, &m.TokensPerSecond.histogram)
 	}
+	circuits := make([]Circuit, len(s.models))
+	for i, m := range s.models {
+		if read := m.circuit.Load(); read != nil {
+			circuits[i] = (*read)()
+		}
+		p.sample("llm_proxy_provider_circuit_state", m.labels, "", "", circuits[i].State)
+	}
+	for i, m := range s.models {
+		p.sample("llm_proxy_provider_ejections_total", m.labels, "", "", circuits[i].Ejections)
+	}
 }

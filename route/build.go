@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"llmproxy/balance"
+	"llmproxy/breaker"
 	"llmproxy/config"
 	"llmproxy/metrics"
 	"llmproxy/ratelimit"
@@ -19,6 +20,7 @@ type Builder struct {
 	Metrics        *metrics.Registry
 	Buckets        *ratelimit.Buckets
 	Client         upstream.Settings // defaults: timeouts, TLS and address rules; the provider's own are laid over them
+	Breaker        breaker.Settings  // when a target is left out, and for how long
 	CutPrefix      string            // PROVIDER_SUFFIX: "Proxy" makes "Proxy/gpt-4" the model gpt-4
 	AllowAnonymous bool              // lets requests in when no credential is configured
 }
@@ -97,7 +99,7 @@ func (b *Builder) newProvider(c *config.Provider, old *Table) (*Provider, error)
 	if err != nil {
 		return nil, err
 	}
-	p.Client, p.Learned = client, &Learned{}
+	p.Client, p.Learned = client, &Learned{breakers: map[string]*breaker.Breaker{}}
 	p.Meter.ConnectionsFunc(func() metrics.Connections {
 		s := client.Stats()
 		return metrics.Connections{Active: s.Inflight, Idle: s.Idle}

@@ -112,3 +112,11 @@ func (l *Live) retire(old, t *Table) {
 	l.builder.Buckets.Keep(func(id int64) bool { return known[id] })
 	l.builder.Metrics.Forget(t.labels())
 }
+
+// Close closes the idle connections of the Table that serves, at the end of
+// the process's work. Requests that still run end as they would.
+func (l *Live) Close() {
+	l.reloading.Lock()
+	defer l.reloading.Unlock()
+	closeClients(l.Table(), nil)
+}

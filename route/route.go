@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"llmproxy/balance"
+	"llmproxy/breaker"
 	"llmproxy/metrics"
 )
 
@@ -62,39 +63,45 @@ func (t *Tried) Has(target *Target) bool {
 	return false
 }
 
-// Pick draws the target to ask: of the first tier that has a usable one, in
-// proportion to weight. When no target is usable it gives an untried one all
-// the same, because a provider that was bad a moment ago is a better chance
-// than none. It returns nil when every target has been tried.
+// Pick draws the target to ask: of the first tier that has a fit one, in
+// proportion to weight. When no target is fit it gives an untried one all the
+// same, because a provider that was bad a moment ago is a better chance than
+// none. It returns nil when every target has been tried.
 //
+// The target's breaker has taken the request in: the pass must be reported.
 // random is 64 uniformly random bits; now is in unix nanoseconds.
-func (r *Route) Pick(random uint64, tried *Tried, now int64) *Target {
+func (r *Route) Pick(random uint64, tried *Tried, now int64) (*Target, breaker.Pass) {
 	for i := range r.tiers {
-		if t := r.tiers[i].pick(random, tried, now); t != nil {
-			return t
+		if t, pass := r.tiers[i].pick(random, tried, now); t != nil {
+			return t, pass
 		}
 	}
 	for i := range r.tiers {
 		if t := r.tiers[i].anyUntried(random, tried); t != nil {
-			return t
+			pass, _ := t.Breaker.Enter(now)
+			return t, pass
 		}
 	}
-	return nil
+	return nil, breaker.Pass{}
 }
 
-func (t *tier) pick(random uint64, tried *Tried, now int64) *Target {
+func (t *tier) pick(random uint64, tried *Tried, now int64) (*Target, breaker.Pass) {
 	// Fast path: the weighted choice is fit.
-	if x := &t.targets[t.choice.Pick(random)]; !tried.Has(x) && x.Provider.Client.Usable(now) {
-		return x
+	if x := &t.targets[t.choice.Pick(random)]; !tried.Has(x) {
+		if pass, ok := x.fit(now); ok {
+			return x, pass
+		}
 	}
 	// Slow path: the next fit one after a random start.
 	n := len(t.targets)
 	for i, start := 0, int(random%uint64(n)); i < n; i++ {
-		if x := &t.targets[(start+i)%n]; !tried.Has(x) && x.Provider.Client.Usable(now) {
-			return x
+		if x := &t.targets[(start+i)%n]; !tried.Has(x) {
+			if pass, ok := x.fit(now); ok {
+				return x, pass
+			}
 		}
 	}
-	return nil
+	return nil, breaker.Pass{}
 }
 
 func (t *tier) anyUntried(random uint64, tried *Tried) *Target {

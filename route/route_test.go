@@ -155,7 +155,7 @@ func TestPickExhaustsTheTargets(t *testing.T) {
 		var tried Tried
 		var names []string
 		for {
-			x := r.Pick(rand.Uint64(), &tried, 1)
+			x, _ := r.Pick(rand.Uint64(), &tried, 1)
 			if x == nil {
 				break
 			}
@@ -173,11 +173,21 @@ func TestPickPassesOverTheResting(t *testing.T) {
 	table := build(t, newTestBuilder(), declare("a m=x", "b m=x", "c m=x priority=1"), nil)
 	r := table.Route([]byte("m"))
 	now := time.Now().UnixNano()
-	rest := func(i int) { table.Providers[i].Client.RestUntil(now + int64(time.Hour)) }
+	rest := func(i int) {
+		for x := range r.Targets {
+			if i--; i < 0 {
+				pass, _ := x.Breaker.Enter(now)
+				x.Breaker.Limited(pass, now, now+int64(time.Hour))
+				return
+			}
+		}
+	}
 	f := func(want string) {
 		t.Helper()
 		for range 100 {
-			if got := r.Pick(rand.Uint64(), &Tried{}, now).Provider.Name; !strings.Contains(want, got) {
+			x, pass := r.Pick(rand.Uint64(), &Tried{}, now)
+			x.Breaker.Abandoned(pass, now)
+			if got := x.Provider.Name; !strings.Contains(want, got) {
 				t.Fatalf("picked %s, want one of %s", got, want)
 			}
 		}
@@ -266,6 +276,9 @@ func TestReloadKeepsWhatSurvives(t *testing.T) {
 	t.Cleanup(func() { closeClients(second, nil) })
 	if second.Providers[0].Client != first.Providers[0].Client || !second.Providers[0].Learned.RefusesStreamOptions.Load() {
 		t.Error("a provider whose address and key stayed lost its connections, or what was learned of it")
+	}
+	if second.Route([]byte("m")).tiers[0].targets[0].Breaker != first.Route([]byte("m")).tiers[0].targets[0].Breaker {
+		t.Error("a reload forgot the health of a target that stayed")
 	}
 	if second.Providers[1].Client == first.Providers[1].Client {
 		t.Error("a provider with another key kept its client")
@@ -359,7 +372,7 @@ func BenchmarkPick(b *testing.B) {
 	r, now := table.Route([]byte("m")), time.Now().UnixNano()
 	var last *Target
 	for b.Loop() {
-		last = r.Pick(rand.Uint64(), &Tried{}, now)
+		last, _ = r.Pick(rand.Uint64(), &Tried{}, now)
 	}
 	if picked[last.Provider.Name]++; len(picked) != 1 {
 		b.Fatal("nothing was picked")

@@ -1,9 +1,12 @@
 package route
 
 import (
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
+	"time"
 
+	"llmproxy/breaker"
 	"llmproxy/config"
 	"llmproxy/metrics"
 	"llmproxy/openai"
@@ -30,16 +33,21 @@ type Provider struct {
 
 // Learned is what the gateway found out about a provider by talking to it.
 // It is kept as long as the provider's address and key stay the same.
+//
+// Its map is changed only while a Table is built, one at a time.
 type Learned struct {
 	// RefusesStreamOptions is set once a provider has refused
 	// stream_options.include_usage; it is not asked for it again.
 	RefusesStreamOptions atomic.Bool
+
+	breakers map[string]*breaker.Breaker // by what the target asks for
 }
 
 // Target is one provider as the server of one model.
 type Target struct {
 	Provider *Provider
 	Meter    *metrics.Model
+	Breaker  *breaker.Breaker
 	Tier     int // 0 is asked first
 
 	name   []byte // the provider's name of the model as a JSON string; nil when it depends on the asked one
@@ -65,16 +73,30 @@ func (t *Target) Upstream(scratch, public []byte, cut bool) []byte {
 	}
 }
 
-// Succeeded notes an answer that shows the provider at work.
-func (p *Provider) Succeeded() {
-	p.Client.Succeeded()
-	p.Meter.SetHealthy(true)
+// fit reports whether the target may be asked now, and takes the request in.
+func (t *Target) fit(now int64) (breaker.Pass, bool) {
+	if !t.Provider.Client.HasRoom() {
+		return breaker.Pass{}, false
+	}
+	return t.Breaker.Enter(now)
 }
 
-// Failed notes a failure that is the provider's, at now in unix nanoseconds.
-func (p *Provider) Failed(now int64) {
-	p.Client.Failed(now)
-	p.Meter.SetHealthy(p.Client.Healthy())
+// Succeeded reports an answer that shows the target at work.
+func (t *Target) Succeeded(p breaker.Pass, now int64) {
+	t.Breaker.Succeeded(p, now)
+	t.Provider.Meter.SetHealthy(true)
+}
+
+// Failed reports a failure that is the provider's.
+func (t *Target) Failed(p breaker.Pass, now int64) {
+	t.Breaker.Failed(p, now)
+	t.Provider.Meter.SetHealthy(t.Breaker.State(now) == breaker.Closed)
+}
+
+// Refused reports that the provider does not take the gateway's key.
+func (t *Target) Refused(p breaker.Pass, now int64) {
+	t.Breaker.Refused(p, now)
+	t.Provider.Meter.SetHealthy(false)
 }
 
 // UpstreamName returns the provider's own name for the model of that public name.
@@ -101,7 +123,10 @@ func (p *Provider) UpstreamName(public string) string {
 // pattern that ends in '*', or "" for a provider that serves every model.
 // key is the mapping's own key that serves it.
 func (b *Builder) newTarget(p *Provider, key string, model metrics.Label) Target {
-	t := Target{Provider: p, Meter: b.Metrics.Model(model, p.Label)}
+	t := Target{Provider: p, Meter: b.Metrics.Model(model, p.Label), Breaker: b.breaker(p, key)}
+	t.Meter.CircuitFunc(func() metrics.Circuit {
+		return metrics.Circuit{State: int64(t.Breaker.State(time.Now().UnixNano())), Ejections: t.Breaker.Ejections()}
+	})
 	value, mapped := p.mapping[key]
 	if !mapped {
 		t.asIs = true
@@ -137,4 +162,15 @@ func (p *Provider) PublicNames(own string) []string {
 		}
 	}
 	return names
+}
+
+// breaker returns the breaker of what a provider serves under a key of its
+// mapping: the one that there is already, or a new one.
+func (b *Builder) breaker(p *Provider, key string) *breaker.Breaker {
+	found := p.Learned.breakers[key]
+	if found == nil {
+		found = breaker.New(b.Breaker, rand.Uint64())
+		p.Learned.breakers[key] = found
+	}
+	return found
 }

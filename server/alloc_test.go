@@ -33,9 +33,11 @@ func TestNoAllocationFromAcceptToPick(t *testing.T) {
 		if err := s.admit(x); err != nil {
 			t.Fatal(err)
 		}
-		if x.route.Pick(rand.Uint64(), &x.tried, now()) == nil {
+		picked, pass := x.route.Pick(rand.Uint64(), &x.tried, now())
+		if picked == nil {
 			t.Fatal("nobody was picked")
 		}
+		picked.Breaker.Abandoned(pass, now())
 		s.active.Add(-1)
 		s.release(x)
 	})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"llmproxy/breaker"
 	"llmproxy/config"
 	"llmproxy/downstream"
 	"llmproxy/openai"
@@ -67,6 +68,7 @@ type journey struct {
 	public   []byte // the model's public name: view of parsed.Model
 	cut      bool   // the prefix was cut from the asked name
 	target   *route.Target
+	pass     breaker.Pass // of the target's breaker, to be reported
 	tried    route.Tried
 	attempts int            // requests that were sent, of which some to the same target
 	asked    int            // attempts that failed and count against MaxAttempts

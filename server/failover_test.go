@@ -130,7 +130,7 @@ func TestRetryAfterPasses(t *testing.T) {
 	if got.status != 429 || got.header.Get("Retry-After") == "" || got.header.Get("Retry-After-Ms") != "5500" {
 		t.Errorf("%d %v", got.status, got.header)
 	}
-	if r.live.Table().Providers[0].Client.Usable(time.Now().Add(time.Second).UnixNano()) {
+	if r.target(0).Breaker.Ready(time.Now().Add(time.Second).UnixNano()) {
 		t.Error("the provider does not rest")
 	}
 }

@@ -16,10 +16,11 @@ func (s *Server) forward(x *exchange) error {
 	s.inflight.add(x)
 	s.watcher.Start(&x.watch, x.ctx.Conn(), x)
 	s.budget.deposit()
-	t := x.route.Pick(rand.Uint64(), &x.tried, now())
+	t, pass := x.route.Pick(rand.Uint64(), &x.tried, now())
 	if t == nil {
 		return x.giveUp()
 	}
+	x.pass = pass
 	x.tried.Add(t)
 	for {
 		err := s.ask(x, t)
@@ -27,6 +28,7 @@ func (s *Server) forward(x *exchange) error {
 			return nil
 		}
 		if r := x.stopped(); r != running {
+			t.Breaker.Abandoned(x.pass, now())
 			return r.err(x.phase())
 		}
 		v := s.judge(x, t, err)
@@ -49,7 +51,7 @@ func (s *Server) ask(x *exchange, t *route.Target) error {
 	}
 	err := x.attemptAt(t)
 	if err == nil {
-		t.Provider.Succeeded()
+		t.Succeeded(x.pass, now())
 		return nil
 	}
 	if !errors.Is(err, upstream.ErrBusy) {

@@ -124,6 +124,17 @@ func start(t *testing.T, set *config.Set, change ...func(*server.Options, *route
 	return r
 }
 
+// target returns the n-th target of gpt-4, best tier first.
+func (r *rig) target(n int) *route.Target {
+	for t := range r.live.Table().Route([]byte("gpt-4")).Targets {
+		if n--; n < 0 {
+			return t
+		}
+	}
+	r.t.Fatal("there are not so many targets")
+	return nil
+}
+
 // shutdown drains the data plane.
 func (r *rig) shutdown(grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"llmproxy/breaker"
 	"llmproxy/internal/fakeprovider"
 	"llmproxy/usage"
 )
@@ -50,7 +51,7 @@ func TestClientLeaves(t *testing.T) {
 					t.Errorf("recorded %+v", rec)
 				}
 				eventually(t, "nothing in flight", func() bool { return r.metric("llm_proxy_active_requests") == 0 })
-				if h := r.live.Table().Providers[0].Client.Healthy(); !h {
+				if s := r.target(0).Breaker.State(time.Now().UnixNano()); s != breaker.Closed {
 					t.Error("the provider is blamed for it")
 				}
 			})

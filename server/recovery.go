@@ -49,7 +49,7 @@ func (x *exchange) resume() bool {
 		return false
 	}
 	x.target.Provider.Meter.Truncated.Inc()
-	x.target.Provider.Failed(now())
+	x.target.Failed(x.pass, now())
 	broken := e.err
 	for cause := broken; ; {
 		x.attempt.Close()

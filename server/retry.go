@@ -37,31 +37,40 @@ type verdict struct {
 // provider's health. Before the commit point it costs the client nothing.
 // What the provider said, if it spoke, stands in x.failure.
 func (s *Server) judge(x *exchange, t *route.Target, err error) verdict {
+	at := now()
 	var spoke *spokeError
 	switch {
 	case errors.Is(err, upstream.ErrBusy):
+		t.Breaker.Abandoned(x.pass, at)
 		return verdict{next: true} // not the provider's failure: it has as much to do as it was given
 	case !errors.As(err, &spoke):
 		x.failure.reset()
-		t.Provider.Failed(now())
+		t.Failed(x.pass, at)
 		return verdict{next: true}
 	}
 	switch status := spoke.status; {
 	case status == 429:
 		wait, told := retryAfter(&x.failure.headers, time.Now())
-		t.Provider.Client.RestUntil(now() + int64(min(wait, longestRest)))
+		until := int64(0)
+		if told {
+			until = at + int64(wait)
+		}
+		t.Breaker.Limited(x.pass, at, until)
 		return verdict{next: true, repeat: told && wait <= longestWait, wait: wait}
 	case status == 500:
-		t.Provider.Failed(now())
+		t.Failed(x.pass, at)
 		return verdict{next: true, repeat: true, wait: repeatPause/2 + rand.N(repeatPause)}
-	case status > 500, status == 401, status == 403:
-		t.Provider.Failed(now())
+	case status > 500:
+		t.Failed(x.pass, at)
+		return verdict{next: true}
+	case status == 401, status == 403:
+		t.Refused(x.pass, at)
 		return verdict{next: true}
 	case status == 400 && bytes.Contains(x.failure.body, contextTooLong):
-		t.Provider.Succeeded()
+		t.Succeeded(x.pass, at)
 		return verdict{next: true, lower: true}
 	}
-	t.Provider.Succeeded()
+	t.Succeeded(x.pass, at)
 	return verdict{}
 }
 
@@ -76,23 +85,38 @@ func (s *Server) follow(x *exchange, t *route.Target, v verdict) *route.Target {
 	if v.lower {
 		x.tried.OnlyBelow(t)
 	}
-	next := x.route.Pick(rand.Uint64(), &x.tried, now())
+	next, pass := x.route.Pick(rand.Uint64(), &x.tried, now())
 	repeat := v.repeat && !x.repeated && (next == nil || next.Tier > t.Tier)
-	if !repeat && next == nil || x.asked >= s.MaxAttempts {
-		return nil
+	allowed := (repeat || next != nil) && s.mayRetry(x)
+	if next != nil && (repeat || !allowed) {
+		next.Breaker.Abandoned(pass, now())
 	}
-	if !errors.Is(x.lastErr, upstream.ErrBusy) && !s.budget.take(now()) {
-		s.metrics.RetryBudgetSpent.Inc()
+	if !allowed {
 		return nil
 	}
 	t.Provider.Meter.Retried(reasonOf(x.lastErr))
 	if !repeat {
 		x.tried.Add(next)
+		x.pass = pass
 		return next
 	}
 	x.repeated = true
 	x.pause(v.wait)
+	x.pass, _ = t.Breaker.Enter(now())
 	return t
+}
+
+// mayRetry reports whether the request may make another attempt, and takes it
+// from the budget. Passing over a provider that is full is none.
+func (s *Server) mayRetry(x *exchange) bool {
+	if x.asked >= s.MaxAttempts {
+		return false
+	}
+	if !errors.Is(x.lastErr, upstream.ErrBusy) && !s.budget.take(now()) {
+		s.metrics.RetryBudgetSpent.Inc()
+		return false
+	}
+	return true
 }
 
 // pause waits, or until the exchange is ended from outside.
@@ -106,10 +130,6 @@ func (x *exchange) pause(d time.Duration) {
 	case <-x.wake:
 	}
 }
-
-// longestRest is how long a provider is left alone at most, whatever it says:
-// one that says more is asked again sooner rather than never.
-const longestRest = time.Minute
 
 // retryAfter reads how long the provider wants to be left alone:
 // retry-after-ms, or Retry-After in seconds or as a date (RFC 9110, 10.2.3).

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"llmproxy/breaker"
 	"llmproxy/internal/fakeprovider"
 	"llmproxy/route"
 	"llmproxy/server"
@@ -95,7 +96,7 @@ func TestContextLengthGoesToLowerPriority(t *testing.T) {
 	if got := r.post(chat, hello); got.status != 400 || got.code(t) != "context_length_exceeded" {
 		t.Errorf("nobody's context is long enough: %d %s", got.status, got.body)
 	}
-	if !r.live.Table().Providers[0].Client.Healthy() {
+	if r.target(0).Breaker.State(time.Now().UnixNano()) != breaker.Closed {
 		t.Error("a provider is blamed for a long prompt")
 	}
 }

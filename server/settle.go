@@ -52,7 +52,7 @@ func (s *Server) countEnding(x *exchange, end ending) {
 		s.metrics.Cancelled(end.phase)
 	case usage.Truncated:
 		x.target.Provider.Meter.Truncated.Inc()
-		x.target.Provider.Failed(now())
+		x.target.Failed(x.pass, now())
 	}
 	if x.firstAt == 0 {
 		return
