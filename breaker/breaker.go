@@ -96,7 +96,8 @@ func New(s Settings, seed uint64) *Breaker {
 
 // Pass is what a request carries from Enter to its report. Whose pass is of
 // before the last opening or closing has no news to tell: its report changes
-// nothing.
+// nothing. Nor does a second report with the same pass, but for a success that
+// is one more success: Abandoned may be deferred.
 type Pass struct {
 	health, limit word
 	probe         bool
@@ -117,7 +118,9 @@ func (b *Breaker) Ready(now int64) bool {
 // not quick enough asks another target. The pass of one that is not admitted is
 // good too: for a caller who has nobody else to ask.
 //
-// A probe must report, or others wait for Settings.Probe in vain.
+// A probe must report, or the others wait for it: until Settings.Probe has
+// passed. Then it is given up for the next. If it does report later, its success
+// counts, its failure does not.
 func (b *Breaker) Enter(now int64) (pass Pass, admitted bool) {
 	for {
 		pass = Pass{health: b.health.load(), limit: b.limit.load()}
@@ -149,5 +152,5 @@ func (b *Breaker) rested(w word, now int64) bool {
 
 // unlimited reports whether the provider does not ask to be left alone.
 func (b *Breaker) unlimited(w word, now int64) bool {
-	return w == 0 || w.over(now, max(b.settings.MaxLimited, b.settings.MaxRest))
+	return w.over(now, max(b.settings.MaxLimited, b.settings.MaxRest))
 }

@@ -80,26 +80,16 @@ func (b *Breaker) Refused(p Pass, now int64) {
 	}
 }
 
-// Limited reports that the provider asked to be left alone until an instant, or
-// without saying for how long: then until is 0 and the rest is as long as that
-// after a failure, twice as long each time. It says nothing of the target's
-// health, so everyone may come back afterwards.
+// Limited reports that the provider asked to be left alone until an instant. If
+// that is not ahead, it did not say for how long: then it is as long as after a
+// failure, twice as long each time. It says nothing of the target's health, so
+// everyone may come back afterwards.
 func (b *Breaker) Limited(p Pass, now, until int64) {
 	b.Abandoned(p, now)
 	for {
 		w := b.limit.load()
-		step := w.step()
-		if until <= 0 {
-			if w.term() != p.limit.term() {
-				return // asked before the last rest: nothing new
-			}
-			rest := b.scale(open).between(step, b.random(w.term()))
-			until = now + int64(rest)
-			step++
-		}
-		end := min(until, now+int64(b.settings.MaxLimited))
-		next := newWord(w.term()+1, closed, step, end)
-		if !b.unlimited(w, now) && next.left(now) <= w.left(now) || b.limit.swap(w, next) {
+		next, news := b.limited(w, p, now, until)
+		if !news || b.limit.swap(w, next) {
 			return
 		}
 	}

@@ -36,11 +36,26 @@ func (b *Breaker) change(w, next word, ejected bool, now int64) bool {
 	return true
 }
 
+// limited is the word after the provider asked to be left alone. It is no news
+// if that ends no later than what it asked for already, or, when it did not say
+// for how long, if it was asked before the last rest or in the midst of it.
+func (b *Breaker) limited(w word, p Pass, now, until int64) (next word, news bool) {
+	resting := !b.unlimited(w, now)
+	if until > now {
+		end := min(until, now+int64(b.settings.MaxLimited))
+		next = newWord(w.term()+1, closed, w.step(), end)
+		return next, !resting || next.left(now) > w.left(now)
+	}
+	length := b.scale(open).between(w.step(), b.random(w.term()))
+	next = newWord(w.term()+1, closed, w.step()+1, now+int64(length))
+	return next, !resting && w.term() == p.limit.term()
+}
+
 // forgive begins the doubling of limits anew, after an answer that was asked
 // for since the last.
 func (b *Breaker) forgive(p Pass, now int64) {
 	w := b.limit.load()
 	if w.step() > 0 && w.term() == p.limit.term() && b.unlimited(w, now) {
-		b.limit.swap(w, 0)
+		b.limit.swap(w, newWord(w.term(), closed, 0, 0))
 	}
 }

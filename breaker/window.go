@@ -14,9 +14,11 @@ const slots = 10
 //
 // A slot whose tick is over is begun anew by the first who needs it, in one
 // compare-and-swap that fails if somebody has just counted: no count is lost by
-// turning. Who was held up between looking and adding counts in a later slot. A
-// slot takes no more than a million requests, and one that was written before
-// the clock was set back is not looked at.
+// turning. Who was held up between looking and adding counts in a later slot.
+//
+// What is lost: a slot's requests beyond a million; those of the instant in
+// which the Breaker closes, because it clears the window; and what was counted
+// ahead of a clock that is set back.
 type window struct {
 	width int64 // of a slot, in nanoseconds
 	slots [slots]atomic.Uint64

@@ -21,7 +21,7 @@ func (k kind) probing() bool { return k == openProbing || k == authProbing }
 // word is all that decides in 64 bits, so that every change is one
 // compare-and-swap. From the top:
 //
-//	14 bits  term: counts openings and closings
+//	14 bits  term: counts openings, closings and probes that were abandoned
 //	 3 bits  kind
 //	 5 bits  step: how many rests of this kind came before, in a row
 //	42 bits  closed: failures and refusals in a row, 21 each
@@ -89,9 +89,11 @@ func (w word) probed(end int64) word {
 	return newWord(w.term(), k, w.step(), end)
 }
 
-// unprobed returns the word as it was before the probe, with its rest over.
+// unprobed returns the word as it was before the probe, with its rest over. It
+// is of a new term: or else the next probe of the same millisecond would be
+// taken for this one.
 func (w word) unprobed(now int64) word {
-	return newWord(w.term(), w.kind()-1, w.step(), now)
+	return newWord(w.term()+1, w.kind()-1, w.step(), now/millisecond*millisecond)
 }
 
 // atomicWord is a word that many may change.
