@@ -14,7 +14,7 @@ type inflight struct {
 }
 
 type inflightShard struct {
-	mu  sync.Mutex // guards all
+	mu  sync.Mutex // guards all, and the slots of those in it
 	all []*exchange
 	_   [64]byte // keeps the locks of two shards out of one cache line
 }
@@ -29,19 +29,20 @@ func (f *inflight) add(x *exchange) {
 	s.mu.Unlock()
 }
 
+// remove forgets the exchange, if it is in flight.
 func (f *inflight) remove(x *exchange) {
-	if x.slot < 0 {
-		return
-	}
 	s := &f.shards[x.shard]
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x.slot < 0 { // looked at under the lock: whoever leaves moves another's slot
+		return
+	}
 	last := len(s.all) - 1
 	s.all[x.slot] = s.all[last]
 	s.all[x.slot].slot = x.slot
 	s.all[last] = nil
 	s.all = s.all[:last]
 	x.slot = -1
-	s.mu.Unlock()
 }
 
 // stop ends every exchange in flight.
