@@ -204,6 +204,9 @@ func (g *gateway) close() {
 		g.pool.Close(ctx)
 		cancel()
 	}
+	if g.live != nil {
+		g.live.Close()
+	}
 	if g.demo != nil {
 		g.demo.close()
 	}
