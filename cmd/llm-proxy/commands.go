@@ -20,10 +20,9 @@ import (
 // commandTimeout bounds commands that talk to the database or to a gateway.
 const commandTimeout = 10 * time.Second
 
-// migrate changes the database's schema by hand.
+// migrate changes the database's schema by hand. How long that may take is the
+// Migrator's to say, who knows of locks.
 func migrate(ctx context.Context, o *config.Options, out io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
 	m, err := store.OpenMigrator(store.Options{URL: o.DBURL.Reveal(), Dir: o.DataDir})
 	if err != nil {
 		return err

@@ -77,7 +77,11 @@ func command(ctx context.Context, o *config.Options, out, errOut io.Writer) erro
 // fail reports what was wrong, each fault on a line of its own.
 func fail(errOut io.Writer, code int, err error) int {
 	if problems, ok := err.(config.Problems); ok {
-		fmt.Fprintf(errOut, "llm-proxy: %s cannot be used:\n", count(len(problems), "setting"))
+		thing := "value" // of the configuration
+		if code == exitUsage {
+			thing = "setting"
+		}
+		fmt.Fprintf(errOut, "llm-proxy: %s cannot be used:\n", count(len(problems), thing))
 		for _, p := range problems {
 			fmt.Fprintf(errOut, "  %s: %s\n", p.Field, p.Message)
 		}

@@ -89,9 +89,9 @@ func (w *world) sql(l line) {
 	l.Check(err)
 }
 
-// fields turns the words field=value into an object. A value is JSON, or else
+// fieldsOf turns the words field=value into an object. A value is JSON, or else
 // a text.
-func fields(l line, from int, defaults map[string]any) map[string]any {
+func fieldsOf(l line, from int, defaults map[string]any) map[string]any {
 	for _, word := range l.words[from:] {
 		name, value, _ := strings.Cut(word, "=")
 		if name == "models" {

@@ -82,7 +82,7 @@ func (w *world) speakAs(l line) { l.Setenv("KEY", l.at(0)) }
 // declare makes a provider row for the provider of that name.
 func (w *world) declare(l line) {
 	name := l.at(0)
-	body, err := json.Marshal(fields(l, 1, map[string]any{
+	body, err := json.Marshal(fieldsOf(l, 1, map[string]any{
 		"provider_key": name, "api_base": l.Getenv(name), "api_key": l.Getenv(name + "_KEY"),
 	}))
 	l.Check(err)
@@ -95,7 +95,7 @@ func (w *world) declare(l line) {
 
 // makeKey makes a client key and speaks for it.
 func (w *world) makeKey(l line) {
-	body, err := json.Marshal(fields(l, 0, map[string]any{"name": "a client"}))
+	body, err := json.Marshal(fieldsOf(l, 0, map[string]any{"name": "a client"}))
 	l.Check(err)
 	w.ask(l, http.MethodPost, "/admin/v1/credentials", l.Getenv("ADMIN_KEY"), body)
 	if w.last.status != http.StatusCreated {
