@@ -62,12 +62,13 @@ func (x *exchange) receiveEvents() error {
 		case err != nil:
 			return err
 		}
-		if x.firstAt == 0 && e.data > 0 {
-			x.firstAt = now()
+		if e.data > 0 && !e.finished {
 			x.attempt.Await(upstream.Event)
 		}
+		if x.firstAt == 0 && e.data > 0 {
+			x.firstAt = now()
+		}
 	}
-	x.attempt.Await(upstream.Event)
 	e.open = true
 	return nil
 }
@@ -168,7 +169,11 @@ func (x *exchange) checkEvent(event []byte) (keep bool, instead []byte) {
 	if d.HasUsage {
 		x.usage, x.hasUsage = d.Usage, true
 	}
-	e.finished = e.finished || d.Finished
+	e.finishes += d.Finishes
+	if !e.finished && d.Finished && e.finishes >= int(max(x.parsed.N, 1)) {
+		e.finished = true
+		x.attempt.Await(upstream.End)
+	}
 	e.done = d.Done
 	e.failed = e.failed || d.Failed
 	if d.UsageOnly && x.askUsage {

@@ -65,7 +65,7 @@ func (x *exchange) resume() bool {
 			return true
 		}
 		// Whatever the replay said is not the end of what the client heard.
-		e.finished, e.done, x.hasUsage = false, false, false
+		e.finishes, e.finished, e.done, x.hasUsage = 0, false, false, false
 		if e.replay.diverged {
 			e.err = errDiverged
 			x.s.metrics.StreamRecovered("diverged")

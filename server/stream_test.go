@@ -178,16 +178,37 @@ func TestMissingDone(t *testing.T) {
 	f := func(name string, a fakeprovider.Answer) {
 		t.Run(name, func(t *testing.T) {
 			p := fakeprovider.Start(t)
-			r := start(t, serves(p), quick)
+			r := start(t, serves(p))
 			p.Handle(func(*fakeprovider.Request) fakeprovider.Answer { return a })
+			began := time.Now()
 			if got := string(r.post(chat, helloSSE).body); got != chunk("a")+finish+doneMark {
 				t.Errorf("the client sees %s", got)
+			}
+			if took := time.Since(began); took > 4*time.Second {
+				t.Errorf("finished after %v", took)
 			}
 		})
 	}
 	f("proper end", fakeprovider.Events(chunk("a"), finish))
 	f("cut", fakeprovider.Events(chunk("a"), finish, chunk("never")).CutAfter(2, fakeprovider.FIN))
+	f("silence", fakeprovider.Events(chunk("a"), finish, chunk("never")).CutAfter(2, fakeprovider.Silent))
 	f("without its blank line", fakeprovider.Events(chunk("a"), finish, "data: [DONE]"))
+}
+
+// With two choices the answer is whole when both are.
+func TestTwoChoices(t *testing.T) {
+	p := fakeprovider.Start(t)
+	r := start(t, serves(p))
+	second := strings.Replace(finish, `"index":0`, `"index":1`, 1)
+	body := `{"model":"gpt-4","stream":true,"n":2}`
+	p.Script(fakeprovider.Events(chunk("a"), finish, chunk("b"), second))
+	if got := string(r.post(chat, body).body); got != chunk("a")+finish+chunk("b")+second+doneMark {
+		t.Errorf("both finished: %s", got)
+	}
+	p.Script(fakeprovider.Events(chunk("a"), finish, chunk("b")))
+	if got := string(r.post(chat, body).body); !strings.HasPrefix(got, chunk("a")+finish+chunk("b")+cutEvent) {
+		t.Errorf("one finished: %s", got)
+	}
 }
 
 // An event that is not JSON is passed over and counted; the stream goes on.

@@ -107,6 +107,7 @@ func inTime(t *testing.T, began time.Time, limits int) {
 func TestTimeoutsBeforeTheAnswer(t *testing.T) {
 	f := func(name, body string, set func(*config.Params), base func(t *testing.T) string) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := fakeprovider.Start(t)
 			both := serves(b, b)
 			both.Providers[0].APIBase = base(t)
@@ -190,6 +191,7 @@ func TestTimeoutsBeforeTheAnswer(t *testing.T) {
 func TestTimeoutsWithinTheAnswer(t *testing.T) {
 	f := func(name, body string, set func(*config.Params), a fakeprovider.Answer, check func(*testing.T, answer)) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			bad, other := fakeprovider.Start(t), fakeprovider.Start(t)
 			bad.Handle(always(a))
 			both := serves(bad, other)

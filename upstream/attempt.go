@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -114,7 +115,7 @@ func (a *Attempt) detach() (l *line, mine bool) {
 }
 
 // Await names what the next reads wait for, and so their limit: FirstEvent,
-// Event or Body.
+// Event, Body or End.
 func (a *Attempt) Await(p Phase) { a.phase = p }
 
 // Phase returns what the attempt waits for, or waited for when it failed.
@@ -295,9 +296,15 @@ func (a *Attempt) stop(err error) error {
 	return a.err
 }
 
+// endGrace is how long a provider may take from an answer's end to the stream's.
+const endGrace = 2 * time.Second
+
 // readBy is the deadline of a read that begins now.
 func (a *Attempt) readBy(now int64) int64 {
 	t := &a.client.settings.Timeouts
+	if a.phase == End {
+		return earliest(after(now, endGrace), a.totalBy)
+	}
 	if a.phase != FirstEvent {
 		return earliest(after(now, t.Idle), a.totalBy)
 	}

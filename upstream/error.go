@@ -21,9 +21,10 @@ const (
 	FirstEvent
 	Event
 	Body
+	End // of a stream whose answer is complete: only its last word is missing
 )
 
-var phaseNames = [...]string{"connect", "write", "first_byte", "first_event", "event", "body"}
+var phaseNames = [...]string{"connect", "write", "first_byte", "first_event", "event", "body", "event"}
 
 // String names the phase as metrics do.
 func (p Phase) String() string {
