@@ -21,7 +21,8 @@ type events struct {
 	ready    int
 	split    openai.Splitter
 	delta    openai.Delta
-	finished bool  // a finish_reason was said: the answer is whole
+	finishes int   // choices that are over
+	finished bool  // all are: the answer is whole
 	done     bool  // the stream's last word was said: nothing more is read
 	failed   bool  // the provider sent an error event of its own
 	data     int   // data events kept
