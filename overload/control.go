@@ -36,7 +36,7 @@ const (
 	patience  = 5  // steps of delay before anybody is turned away
 	calmSteps = 10 // steps of calm before everybody is let in
 
-	climb        = 0.2 // of the way to a higher rate is gone in a step
+	climb        = 0.4 // of the way to a higher rate is gone in a step
 	descent      = 0.5 // and to a lower one: what came in too much must be worked off
 	leastFactor  = 0.5 // of target/delay
 	mostFactor   = 2.0

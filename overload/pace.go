@@ -12,8 +12,8 @@ import (
 // would wait too long is refused at once instead of after it. Those who wait
 // are in no list: the queue is the part of the line that is ahead of now.
 //
-// Who leaves while it waits has booked a moment that nobody uses: the next ones
-// do not move up, for at most QueueTimeout.
+// Who leaves while it waits gives its time back at the end of the line: those
+// who wait do not move up, and the next to come waits for less.
 type pace struct {
 	rate   atomic.Int64 // per second; 0 lets everybody in
 	next   atomic.Int64 // the first moment that is not booked, in the callers' nanoseconds
@@ -36,7 +36,8 @@ func (p *pace) take(now int64, gone <-chan struct{}) (Reason, time.Duration) {
 	if rate == 0 {
 		return Admitted, 0
 	}
-	wait, ok := p.book(now, rate)
+	step := int64(time.Second) / rate
+	wait, ok := p.book(now, step)
 	if !ok {
 		p.turned.Add(1)
 		return Busy, 0
@@ -44,13 +45,16 @@ func (p *pace) take(now int64, gone <-chan struct{}) (Reason, time.Duration) {
 	if wait == 0 {
 		return Admitted, 0
 	}
-	return p.sleep(wait, gone)
+	reason, waited := p.sleep(wait, gone)
+	if reason != Admitted {
+		p.next.Add(-step)
+	}
+	return reason, waited
 }
 
 // book takes the next moment of the line, unless it is too far ahead: by time,
 // or by the number of those who wait for an earlier one.
-func (p *pace) book(now, rate int64) (wait time.Duration, ok bool) {
-	step := int64(time.Second) / rate
+func (p *pace) book(now, step int64) (wait time.Duration, ok bool) {
 	longest := min(int64(p.timeout), p.most*step)
 	for {
 		next := p.next.Load()
