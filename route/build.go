@@ -275,6 +275,7 @@ func (b *Builder) settings(c *config.Provider) upstream.Settings {
 	overlay(&s.Timeouts.FirstEvent, c.Params.FirstEventTimeoutMS)
 	overlay(&s.Timeouts.Idle, c.Params.IdleTimeoutMS)
 	overlay(&s.Timeouts.Total, c.Params.TotalTimeoutMS)
+	overlay(&s.Timeouts.StreamTotal, c.Params.TotalTimeoutMS)
 	if c.Params.MaxConcurrency != nil {
 		s.MaxConcurrency = *c.Params.MaxConcurrency
 	}
