@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Admin calls the Admin API with a JSON body, or none for nil, demands the
@@ -131,6 +132,26 @@ func (g *Gateway) Metric(tb testing.TB, series string) float64 {
 		sum += n
 	}
 	return sum
+}
+
+// AwaitMetric waits until Metric is want: what ends a request is seen by others
+// a moment before it is counted.
+func (g *Gateway) AwaitMetric(tb testing.TB, series string, want float64) {
+	tb.Helper()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	deadline := time.After(startLimit)
+	for {
+		got := g.Metric(tb, series)
+		if got == want {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			tb.Fatalf("%s is %v, want %v", series, got, want)
+		}
+	}
 }
 
 // matches reports whether a sample has the name and all of the labels.

@@ -29,9 +29,7 @@ func TestGatewayFromStartToStop(t *testing.T) {
 		t.Errorf("the provider saw the key %q", seen.Key())
 	}
 	for _, series := range []string{"llm_proxy_requests_total", `llm_proxy_requests_total{provider="fake",status_code="200"}`} {
-		if n := g.Metric(t, series); n != 1 {
-			t.Errorf("%s is %v", series, n)
-		}
+		g.AwaitMetric(t, series, 1)
 	}
 	if code := g.Stop(t); code != 0 {
 		t.Errorf("exit code %d", code)

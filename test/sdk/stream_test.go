@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"sync"
 	"testing"
 	"time"
 
@@ -199,6 +200,40 @@ func TestLeavingAStream(t *testing.T) {
 		stream.Close()
 		x.fake.Last().WaitGone(t)
 	})
+}
+
+// TestManyLeaving: of many clients that leave their streams at about the same
+// time, none leaves a connection behind.
+func TestManyLeaving(t *testing.T) {
+	x := gateway(t)
+	x.fake.Handle(func(r *fakeprovider.Request) fakeprovider.Answer {
+		gate := make(chan struct{}, 1)
+		gate <- struct{}{}
+		a := fakeprovider.OpenAI(r)
+		a.Gate = gate
+		return a
+	})
+	const clients, streams = 8, 50
+	var all sync.WaitGroup
+	for range clients {
+		client := x.client(t)
+		all.Go(func() {
+			for range streams {
+				ctx, leave := context.WithCancel(context.Background())
+				stream := client.Chat.Completions.NewStreaming(ctx, x.ask())
+				if !stream.Next() {
+					t.Error(stream.Err())
+				}
+				leave()
+				stream.Close()
+			}
+		})
+	}
+	all.Wait()
+	for _, r := range x.fake.Requests() {
+		r.WaitGone(t)
+	}
+	x.gateway.AwaitMetric(t, `llm_proxy_requests_total{model="`+publicModel+`"}`, clients*streams)
 }
 
 func TestLeavingBeforeTheAnswer(t *testing.T) {
