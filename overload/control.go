@@ -21,6 +21,12 @@ import (
 // is the provider's; here the queue is the gateway's own, and what may be
 // waited in it is declared.
 //
+// Work that was let in comes back later, when its provider answers, so the
+// delay may stay for a while after the rate has been cut. Two rules keep that
+// from swinging. The rate does not fall below half of what has lately been
+// finished, because that much can be borne. And a rate that is not used is not
+// raised (the rule of RFC 7661), because nothing is learnt of it.
+//
 // The rate is no longer limited when there is neither delay nor more demand
 // than it lets in.
 type control struct {
@@ -28,6 +34,7 @@ type control struct {
 	floor  float64 // per second
 
 	rate  float64 // per second; 0 is not limited
+	done  float64 // per second: finished, over about a second
 	above int     // steps in a row with a delay above target
 	calm  int     // steps in a row in which nothing needed the limit
 }
@@ -42,45 +49,66 @@ const (
 	mostFactor   = 2.0
 	mostRate     = 1e8 // per second: more is as good as no limit
 	enoughDemand = 0.9 // of the rate: with less, the limit limits nobody
+	unused       = 0.5 // of the rate: with less, it is not raised
+	recent       = 0.1 // of what was finished in a step goes into done
+	bearable     = 0.5 // of done
 )
 
-// step takes what was seen since the last one: the delay, requests that came in
-// per second, and those that wanted to.
-func (c *control) step(delay time.Duration, admitted, wanted float64) {
-	if delay > c.target {
+// seen is what happened in a step.
+type seen struct {
+	delay time.Duration
+	// Requests per second: those that came in, that wanted to, that ended.
+	admitted, wanted, finished float64
+}
+
+// step takes what was seen since the last one.
+func (c *control) step(s seen) {
+	c.done += recent * (s.finished - c.done)
+	if s.delay > c.target {
 		c.above++
-		c.calm = 0
 	} else {
 		c.above = 0
 	}
-	if c.rate > 0 {
-		c.adjust(delay, admitted, wanted)
-	} else if c.above >= patience {
-		c.rate = math.Min(math.Max(admitted, c.floor), mostRate)
-	}
-}
-
-func (c *control) adjust(delay time.Duration, admitted, wanted float64) {
-	rate := c.rate
-	if delay > c.target {
-		// What nobody used is no measure of what can be borne.
-		rate = math.Min(rate, math.Max(admitted, c.floor))
-	}
-	aim := rate*c.factor(delay) + math.Sqrt(rate)
-	part := climb
-	if aim < rate {
-		part = descent
-	}
-	c.rate = math.Min(math.Max(rate+part*(aim-rate), c.floor), mostRate)
-
-	if delay > c.target || wanted > enoughDemand*rate {
+	switch {
+	case c.rate == 0 && c.above >= patience:
+		c.set(s.admitted)
+	case c.rate == 0:
+	case s.delay > c.target:
 		c.calm = 0
-		return
-	}
-	if c.calm++; c.calm >= calmSteps {
-		c.rate, c.calm = 0, 0
+		// What nobody used is no measure of what can be borne.
+		c.lower(s.delay, math.Min(c.rate, math.Max(s.admitted, c.least())))
+	default:
+		c.raise(s)
 	}
 }
+
+// lower goes a part of the way that the gradient shows.
+func (c *control) lower(delay time.Duration, rate float64) {
+	c.set(rate + descent*math.Min(c.aim(delay, rate)-rate, 0))
+}
+
+// raise does as well, or ends the limit when it has not been needed for a while.
+func (c *control) raise(s seen) {
+	if c.calm++; s.wanted > enoughDemand*c.rate {
+		c.calm = 0
+	}
+	switch {
+	case c.calm >= calmSteps:
+		c.rate, c.calm = 0, 0
+	case s.wanted > unused*c.rate:
+		c.set(c.rate + climb*(c.aim(s.delay, c.rate)-c.rate))
+	}
+}
+
+func (c *control) aim(delay time.Duration, rate float64) float64 {
+	return rate*c.factor(delay) + math.Sqrt(rate)
+}
+
+func (c *control) set(rate float64) {
+	c.rate = math.Min(math.Max(rate, c.least()), mostRate)
+}
+
+func (c *control) least() float64 { return math.Max(c.floor, bearable*c.done) }
 
 // factor is target/delay within bounds.
 func (c *control) factor(delay time.Duration) float64 {

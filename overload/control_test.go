@@ -16,7 +16,7 @@ func TestWhenThePaceIsLimited(t *testing.T) {
 		t.Helper()
 		c := control{target: target, floor: 64}
 		for _, d := range delays {
-			c.step(d, 1000, 1000)
+			c.step(seen{delay: d, admitted: 1000, wanted: 1000, finished: 1000})
 		}
 		if got := c.rate > 0; got != limited {
 			t.Errorf("%s: rate %.0f after %v, want limited %t", what, c.rate, delays, limited)
@@ -35,7 +35,7 @@ func TestTheFirstRateIsWhatCameIn(t *testing.T) {
 		t.Helper()
 		c := control{target: target, floor: 64}
 		for range patience {
-			c.step(time.Second, admitted, admitted)
+			c.step(seen{delay: time.Second, admitted: admitted, wanted: admitted})
 		}
 		if c.rate != want {
 			t.Errorf("%.0f per second came in: rate %.0f, want %.0f", admitted, c.rate, want)
@@ -78,8 +78,9 @@ func (c *control) drive(m *machine, offered float64, ticks int) (worst time.Dura
 		if c.rate > 0 {
 			in = math.Min(offered, c.rate)
 		}
+		before := m.done
 		d := m.run(in, offered-in)
-		c.step(d, in, offered)
+		c.step(seen{delay: d, admitted: in, wanted: offered, finished: (m.done - before) / Tick.Seconds()})
 		worst = max(worst, d)
 		refused += (offered - in) * Tick.Seconds()
 	}
@@ -92,7 +93,7 @@ func TestOverloadAndAfter(t *testing.T) {
 	f := func(capacity, offered, refusal, goodput float64) {
 		t.Helper()
 		c, m := control{target: target, floor: 64}, &machine{capacity: capacity, refusal: refusal}
-		c.drive(m, offered, 150) // finds the rate, and works off what came in before
+		c.drive(m, offered, 300) // finds the rate, and works off what came in before
 		m.done = 0
 		worst, _ := c.drive(m, offered, 600)
 		got := m.done / (600 * Tick.Seconds())
@@ -149,13 +150,13 @@ func TestRateHasBounds(t *testing.T) {
 		for range rapid.IntRange(1, 400).Draw(t, "steps") {
 			d := time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "delay"))
 			in := rapid.Float64Range(0, 1e7).Draw(t, "in")
-			c.step(d, in, in*rapid.Float64Range(1, 1e3).Draw(t, "wanted"))
+			c.step(seen{d, in, in * rapid.Float64Range(1, 1e3).Draw(t, "wanted"), rapid.Float64Range(0, 1e7).Draw(t, "finished")})
 			if c.rate != 0 && c.rate < c.floor || math.IsNaN(c.rate) || c.rate > mostRate {
 				t.Fatalf("rate %v", c.rate)
 			}
 		}
 		for range calmSteps {
-			c.step(0, 10, 10)
+			c.step(seen{admitted: 10, wanted: 10, finished: 10})
 		}
 		if c.rate != 0 {
 			t.Fatalf("rate %v after %d calm steps", c.rate, calmSteps)

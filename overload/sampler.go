@@ -1,6 +1,7 @@
 package overload
 
 import (
+	"math"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -14,11 +15,14 @@ type sampler struct {
 	limit  int64                // of memory
 
 	control control
-	entered int64     // requests let in, up to the last step
-	turned  int64     // and turned away by the pace
+	before  counts
 	at      time.Time // of the last step
 	gc      time.Time // the last collection that was asked for
 }
+
+// counts are requests since the start: let in, gone again, turned away by the
+// pace. They are read one after the other, so they fit each other roughly.
+type counts struct{ entered, left, turned int64 }
 
 func newSampler(l *Limiter, o Options) *sampler {
 	s := &sampler{l: l, limit: o.MemoryLimit, at: time.Now()}
@@ -68,15 +72,19 @@ func (s *sampler) step(now time.Time) {
 
 func (s *sampler) stepPace(now time.Time) {
 	p := &s.l.pace
-	entered, turned := s.l.seats.entered.Load(), p.turned.Load()
+	c := counts{entered: s.l.seats.entered.Load(), turned: p.turned.Load()}
+	c.left = c.entered - s.l.seats.inFlight()
 	past := max(now.Sub(s.at), Tick/2).Seconds()
-	admitted := float64(entered-s.entered) / past
-	wanted := admitted + float64(turned-s.turned)/past
-	s.entered, s.turned, s.at = entered, turned, now
+	admitted := float64(c.entered-s.before.entered) / past
+	saw := seen{
+		delay: s.delay(), admitted: admitted,
+		wanted:   admitted + float64(c.turned-s.before.turned)/past,
+		finished: math.Max(0, float64(c.left-s.before.left)/past),
+	}
+	s.before, s.at = c, now
 
-	delay := s.delay()
-	s.l.delay.Store(int64(delay))
-	s.control.step(delay, admitted, wanted)
+	s.control.step(saw)
+	s.l.delay.Store(int64(saw.delay))
 	p.rate.Store(int64(s.control.rate))
 }
 
