@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,9 +75,31 @@ func (s *Server) guard(h fasthttp.RequestHandler) fasthttp.RequestHandler {
 				nameAnswer(ctx)
 			}
 		}()
+		if err := unfit(&ctx.Request.Header); err != nil {
+			ctx.SetConnectionClose()
+			fail(ctx, err)
+			return
+		}
 		h(ctx)
 	}
 }
+
+// maxHeaderLines is more than clients send; the best-known proxies take about 100.
+const maxHeaderLines = 128
+
+// unfit refuses what fasthttp's parser lets pass and nobody should rely on:
+// versions of HTTP that are not spoken here, and headers of very many lines.
+func unfit(h *fasthttp.RequestHeader) error {
+	switch {
+	case !h.IsHTTP11() && string(h.Protocol()) != "HTTP/1.0":
+		return openai.ErrMalformed(fasthttp.StatusHTTPVersionNotSupported, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+	case bytes.Count(h.RawHeaders(), lineEnd) > maxHeaderLines:
+		return openai.ErrMalformed(fasthttp.StatusRequestHeaderFieldsTooLarge, "the request's header has too many lines")
+	}
+	return nil
+}
+
+var lineEnd = []byte{'\n'}
 
 // rescue ends a panic on a request's journey: the request is settled, the
 // client gets a typed error, the process lives.
@@ -102,6 +125,7 @@ func (s *Server) panicked(r any) {
 // badRequest answers what is no HTTP request.
 func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 	ctx.SetConnectionClose()
+	nameAnswer(ctx)
 	var small *fasthttp.ErrSmallBuffer
 	if errors.As(err, &small) {
 		fail(ctx, openai.ErrMalformed(fasthttp.StatusRequestHeaderFieldsTooLarge, "the request's header is too large"))
@@ -114,9 +138,10 @@ func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 // that hung up or spoke nonsense, which is not the operator's trouble.
 type quiet struct{ log *slog.Logger }
 
-// Printf implements fasthttp.Logger.
-func (q quiet) Printf(format string, args ...any) {
-	q.log.Debug("http", "message", fmt.Sprintf(format, args...))
+// Printf implements fasthttp.Logger. The arguments stay out of the log: among
+// them are errors that quote what the client sent, its key too.
+func (q quiet) Printf(format string, _ ...any) {
+	q.log.Debug("http", "message", format)
 }
 
 // Shutdown drains: new requests are refused, those in flight may finish until
