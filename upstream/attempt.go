@@ -61,6 +61,8 @@ type Attempt struct {
 	out  [8][]byte // the request as segments, while it is written
 
 	header fasthttp.ResponseHeader
+	status int
+	bulky  bool // the head was so large that header should not be kept
 	body   body
 	zip    *gunzip // not nil: the answer is decompressed on the way
 	err    error   // what Read failed with; it stays
@@ -121,8 +123,8 @@ func (a *Attempt) Await(p Phase) { a.phase = p }
 // Phase returns what the attempt waits for, or waited for when it failed.
 func (a *Attempt) Phase() Phase { return a.phase }
 
-// Status returns the answer's status.
-func (a *Attempt) Status() int { return a.header.StatusCode() }
+// Status returns the answer's status; 0 while there is no answer.
+func (a *Attempt) Status() int { return a.status }
 
 // Header returns the answer's head, until Close. It describes what Read
 // returns: when that is decoded, Content-Encoding is gone.
@@ -191,10 +193,12 @@ func (a *Attempt) release() {
 		a.zip.release()
 		a.zip = nil
 	}
+	if a.bulky {
+		a.header = fasthttp.ResponseHeader{}
+	}
 	a.header.Reset()
-	a.body = body{}
-	a.err = nil
-	a.reused, a.sent, a.came, a.hurt = false, false, false, false
+	a.status, a.body, a.err = 0, body{}, nil
+	a.reused, a.sent, a.came, a.hurt, a.bulky = false, false, false, false, false
 }
 
 func (a *Attempt) releaseBuffer() {
@@ -281,13 +285,14 @@ func (a *Attempt) readRaw(p []byte) (int, error) {
 
 // broken is what a failed read means for the body.
 func (a *Attempt) broken(err error) error {
-	if err != io.EOF {
+	switch {
+	case err == io.EOF && a.body.close():
+		return io.EOF
+	case err == io.EOF || err == io.ErrUnexpectedEOF: // the latter is TLS's, of half a record
+		return a.stop(ErrShortBody)
+	default:
 		return a.stop(err)
 	}
-	if a.body.close() {
-		return io.EOF
-	}
-	return a.stop(ErrShortBody)
 }
 
 // stop makes the error that Read returns from now on.

@@ -226,40 +226,47 @@ func TestCancelWithoutALine(t *testing.T) {
 // A cancel in the last moment of an attempt never ends the connection under
 // the next one: every answer that is not cancelled is whole and is its own.
 func TestCancelAgainstClose(t *testing.T) {
-	const workers, rounds = 200, 50
-	p := provide(t, func(p *peer) {
-		for {
-			q, okay := p.request()
-			if !okay {
-				return
-			}
-			if len(q.body)%2 == 0 {
-				p.say(fmt.Sprintf(okHead+"Content-Length: %d\r\n\r\n%s", len(q.body), q.body))
-			} else {
-				p.say(fmt.Sprintf(okHead+"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(q.body), q.body))
-			}
-		}
-	})
-	c := p.client()
-	var all sync.WaitGroup
-	for w := range workers {
-		all.Go(func() {
-			var a Attempt
-			for r := range rounds {
-				body := fmt.Sprintf(`{"worker":%d,"round":%d}`, w, r)
-				if mistake := raceCancel(&a, c, body); mistake != "" {
-					t.Error(mistake)
-					return
+	f := func(name string, p *provider, c *Client, workers, rounds int) {
+		t.Helper()
+		var all sync.WaitGroup
+		for w := range workers {
+			all.Go(func() {
+				var a Attempt
+				for r := range rounds {
+					body := fmt.Sprintf(`{"worker":%d,"round":%d}`, w, r)
+					if mistake := raceCancel(&a, c, body); mistake != "" {
+						t.Errorf("%s: %s", name, mistake)
+						return
+					}
 				}
-			}
-		})
+			})
+		}
+		all.Wait()
+		s := c.Stats()
+		if s.Repeats != 0 || s.Stale != 0 || s.Inflight != 0 || s.Reuses == 0 {
+			t.Errorf("%s: got %+v: connections in the pool were ended", name, s)
+		}
+		p.stop()
 	}
-	all.Wait()
-	s := c.Stats()
-	if s.Repeats != 0 || s.Stale != 0 || s.Inflight != 0 {
-		t.Errorf("got %+v: connections in the pool were ended", s)
+	plain := provide(t, echoes)
+	f("plain", plain, plain.client(), 200, 50)
+	secure, roots := provideTLS(t, nil, echoes)
+	f("TLS", secure, secure.client(trusting(roots)), 40, 20)
+}
+
+// echoes answers with what it was sent, in either framing.
+func echoes(p *peer) {
+	for {
+		q, okay := p.request()
+		if !okay {
+			return
+		}
+		if len(q.body)%2 == 0 {
+			p.say(fmt.Sprintf(okHead+"Content-Length: %d\r\n\r\n%s", len(q.body), q.body))
+		} else {
+			p.say(fmt.Sprintf(okHead+"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(q.body), q.body))
+		}
 	}
-	t.Logf("%+v", s)
 }
 
 // raceCancel makes one exchange while somebody cancels it: before it, during

@@ -81,7 +81,8 @@ func (a *Attempt) takeHead(end int, q *Request) error {
 	if err := parseHead(&a.header, a.buf.b[:end]); err != nil {
 		return err
 	}
-	a.body = frame(a.header.StatusCode(), a.header.ContentLength(), q.Method == "HEAD")
+	a.status, a.bulky = a.header.StatusCode(), end > bufferSizes[0]
+	a.body = frame(a.status, a.header.ContentLength(), q.Method == "HEAD")
 	a.rest = a.buf.b[end:a.have]
 	if len(a.rest) == 0 || a.body.done {
 		a.body.extra = a.body.extra || len(a.rest) > 0

@@ -8,7 +8,8 @@ import (
 
 // How a provider is rested: after sickAfter failures in a row for restFirst,
 // twice as long each time it fails again after a rest, up to restMax, each a
-// little longer or shorter by chance. One success heals.
+// little shorter by chance. One success heals. So a provider is back in use at
+// most restMax after it recovered.
 const (
 	sickAfter = 5
 	restFirst = time.Second
@@ -60,14 +61,14 @@ func (c *Client) Failed(now int64) {
 	}
 }
 
-// restFor is the length of the n-th rest in a row: 1, 2, 4 … 30 seconds, give
-// or take a fifth.
+// restFor is the length of the n-th rest in a row: 1, 2, 4 … 30 seconds, less
+// up to a quarter.
 func restFor(n int32, random float64) time.Duration {
 	rest := restMax
 	if n < 5 {
 		rest = restFirst << max(n, 0)
 	}
-	return time.Duration(float64(rest) * (0.8 + 0.4*random))
+	return time.Duration(float64(rest) * (1 - random/4))
 }
 
 // Succeeded records an answer that shows the provider at work.

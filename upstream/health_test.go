@@ -35,8 +35,8 @@ func TestRestAfterFailures(t *testing.T) {
 	f("after the rest", now+second*13/10, true, false)
 	now += second * 13 / 10
 	c.Failed(now)
-	f("failed again", now+second*15/10, false, false)
-	f("after the second rest", now+second*25/10, true, false)
+	f("failed again", now+second*14/10, false, false)
+	f("after the second rest", now+second*21/10, true, false)
 	c.Succeeded()
 	f("healed", now, true, true)
 	for range sickAfter {
@@ -48,12 +48,12 @@ func TestRestAfterFailures(t *testing.T) {
 func TestRestGrowsToItsLimit(t *testing.T) {
 	for n, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30, 30} {
 		want *= time.Second
-		low, middle, high := restFor(int32(n), 0), restFor(int32(n), 0.5), restFor(int32(n), 1)
-		if middle != want || low != want*8/10 || high != want*12/10 {
-			t.Errorf("rest %d: got %v, %v, %v about %v", n, low, middle, high, want)
+		long, short := restFor(int32(n), 0), restFor(int32(n), 1)
+		if long != want || short != want*3/4 {
+			t.Errorf("rest %d: got %v to %v, want %v", n, short, long, want)
 		}
 	}
-	if got := restFor(1<<30, 0.5); got != restMax {
+	if got := restFor(1<<30, 0); got != restMax {
 		t.Errorf("got %v", got)
 	}
 }

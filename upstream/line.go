@@ -18,6 +18,8 @@ type line struct {
 	conn   net.Conn  // what is read and written: the socket, or TLS on it
 	tls    *tls.Conn // nil on plain connections
 
+	one [1]byte // what settled reads into
+
 	expires   int64 // not pooled any more after this
 	idleSince int64
 }
@@ -61,8 +63,7 @@ func (l *line) alive() bool {
 // likes, are taken in without waiting for more. Data, also such as TLS has
 // decrypted already, an alert or the end mean that no other request may follow.
 func (l *line) settled() bool {
-	var one [1]byte
-	_, err := l.readNow(one[:])
+	_, err := l.readNow(l.one[:])
 	return err == errWouldBlock
 }
 

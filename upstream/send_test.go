@@ -60,15 +60,6 @@ func TestRequestThatCouldEndALineIsNotSent(t *testing.T) {
 
 // Bodies of all sizes and cuts arrive as they are, over plain TCP and TLS.
 func TestBodiesArriveWhole(t *testing.T) {
-	echo := func(p *peer) {
-		for {
-			q, ok := p.request()
-			if !ok {
-				return
-			}
-			p.say(okHead + "Content-Length: " + q.header.Get("Content-Length") + "\r\n\r\n" + q.body)
-		}
-	}
 	f := func(c *Client, segments ...int) {
 		t.Helper()
 		q := post("")
@@ -90,8 +81,8 @@ func TestBodiesArriveWhole(t *testing.T) {
 			}
 		}
 	}
-	plain := provide(t, echo)
-	secure, roots := provideTLS(t, nil, echo)
+	plain := provide(t, echoes)
+	secure, roots := provideTLS(t, nil, echoes)
 	for _, c := range []*Client{plain.client(), secure.client(trusting(roots))} {
 		f(c)
 		f(c, 0)

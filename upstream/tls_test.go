@@ -187,6 +187,7 @@ func TestIdleTLSConnection(t *testing.T) {
 		p.stop()
 	}
 	f("silence", func(*sealer) {}, true)
+	f("half a session ticket", func(s *sealer) { s.half = true; s.ticket() }, true)
 	f("a session ticket", func(s *sealer) { s.ticket() }, true)
 	f("three session tickets", func(s *sealer) { s.ticket(); s.ticket(); s.ticket() }, true)
 	f("an answer nobody asked for", func(s *sealer) { s.data(ok) }, false)
@@ -215,6 +216,9 @@ type sealer struct {
 	gcm cipher.AEAD
 	iv  []byte
 	seq uint64
+
+	half bool   // the next record is written by half
+	rest []byte // the other half, written with the record after it
 }
 
 func newSealer(t testing.TB, c *tls.Conn, log *keyLog) *sealer {
@@ -251,7 +255,13 @@ func (s *sealer) seal(kind byte, content []byte) {
 	inner := append(bytes.Clone(content), kind)
 	n := len(inner) + s.gcm.Overhead()
 	head := []byte{23, 3, 3, byte(n >> 8), byte(n)}
-	s.raw.Write(s.gcm.Seal(head, nonce, inner, head))
+	record := append(s.rest, s.gcm.Seal(head, nonce, inner, head)...)
+	s.rest = nil
+	if s.half {
+		s.half, s.rest = false, record[n/2:]
+		record = record[:n/2]
+	}
+	s.raw.Write(record)
 }
 
 func (s *sealer) data(text string) { s.seal(23, []byte(text)) }
