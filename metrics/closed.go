@@ -9,7 +9,7 @@ import (
 // The closed lists of label values. Whatever is not in its list is counted as
 // "other", the last of each.
 var (
-	cancelPhases  = []string{"connect", "write", "first_byte", "first_event", "event", "body", "backoff", "other"}
+	cancelPhases  = []string{"connect", "write", "first_byte", "first_event", "event", "body", "backoff", "queue", "other"}
 	reloadResults = []string{"success", "invalid", "error", "other"}
 	usageSources  = []string{"upstream", "counted", "estimated", "partial", "none", "other"}
 	tokenResults  = []string{"counted", "queue_full", "too_large", "failed", "other"}

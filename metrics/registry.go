@@ -47,7 +47,6 @@ type Options struct {
 // used by any goroutine; the fields are set by New and never change.
 type Registry struct {
 	Panics           *Counter // llm_proxy_panics_total
-	OverloadRejected *Counter // llm_proxy_overload_rejected_total{reason="full"}
 	SnapshotErrors   *Counter // llm_proxy_snapshot_errors_total
 	RetryBudgetSpent *Counter // llm_proxy_retry_budget_spent_total
 
@@ -112,7 +111,6 @@ func New(o Options) *Registry {
 	r.tokenJobs.init(r.set, "llm_proxy_token_jobs_total", "result", tokenResults)
 	r.recoveries.init(r.set, "llm_proxy_stream_recoveries_total", "result", recoveries)
 	r.overloaded.init(r.set, "llm_proxy_overload_rejected_total", "reason", rejections)
-	r.OverloadRejected = r.overloaded.counters[0]
 	r.buildInfo(o.Version)
 	metrics.ExposeMetadata(true) // process-wide; nothing else here prints metrics
 	return r
@@ -174,7 +172,7 @@ func (r *Registry) Overhead(p Phase) *Durations { return &r.overhead[p] }
 
 // Cancelled counts an attempt at a provider that was given up because the
 // client left, by the phase it was in: connect, write, first_byte, first_event,
-// event, body, backoff.
+// event, body, backoff, queue.
 func (r *Registry) Cancelled(phase string) { r.cancelled.inc(phase) }
 
 // Overloaded counts a request that was refused for want of room: full, busy,

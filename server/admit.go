@@ -4,19 +4,20 @@ import (
 	"time"
 
 	"llmproxy/openai"
+	"llmproxy/overload"
 )
 
 // admit decides whether the request may go on, and finds the way to its model.
 // Nothing of the body is read before the key is known to be good.
 func (s *Server) admit(x *exchange) error {
 	x.table = s.live.Table()
-	if err := s.hasRoom(); err != nil {
-		return err
-	}
 	if err := x.authenticate(); err != nil {
 		return err
 	}
 	if err := s.charge(&x.ctx.Response.Header, x.caller, x.startAt); err != nil {
+		return err
+	}
+	if err := s.letIn(x); err != nil {
 		return err
 	}
 	if err := x.readBody(s.MaxBodyBytes); err != nil {
@@ -28,16 +29,26 @@ func (s *Server) admit(x *exchange) error {
 	return x.findRoute()
 }
 
-// hasRoom refuses work while the gateway drains or is full.
-func (s *Server) hasRoom() error {
+// letIn refuses work while the gateway drains or has more to do than it can.
+// It may wait a little, or until the client leaves.
+func (s *Server) letIn(x *exchange) error {
 	if s.draining.Load() {
+		s.metrics.Overloaded("draining")
 		return openai.ErrOverloaded(time.Second)
 	}
-	if s.MaxConcurrent > 0 && s.active.Load() > s.MaxConcurrent {
-		s.metrics.OverloadRejected.Inc()
-		return openai.ErrOverloaded(time.Second)
+	verdict := s.Limiter.Enter(x.startAt, x.wake)
+	if verdict.Waited > 0 {
+		s.queued.Observe(verdict.Waited)
 	}
-	return nil
+	switch {
+	case verdict.OK():
+		x.entered = true
+		return nil
+	case verdict.Reason == overload.Gone:
+		return x.stopped().err("queue")
+	}
+	s.metrics.Overloaded(verdict.Reason.String())
+	return openai.ErrOverloaded(verdict.RetryAfter)
 }
 
 // authenticate finds out who asks.

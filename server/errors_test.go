@@ -3,9 +3,11 @@ package server_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"llmproxy/config"
 	"llmproxy/internal/fakeprovider"
+	"llmproxy/overload"
 	"llmproxy/route"
 	"llmproxy/server"
 )
@@ -151,11 +153,13 @@ func TestOverload(t *testing.T) {
 		a.Hold = hold
 		return a
 	})
-	r := start(t, serves(p), func(o *server.Options, _ *route.Builder) { o.MaxConcurrent = 1 })
+	limiter := overload.New(overload.Options{MaxConcurrent: 1, MaxQueued: 1, QueueTimeout: 50 * time.Millisecond})
+	defer limiter.Close()
+	r := start(t, serves(p), func(o *server.Options, _ *route.Builder) { o.Limiter = limiter })
 	first := make(chan answer)
 	go func() { first <- r.post(chat, hello) }()
 	p.Next(t)
-	a := r.post(chat, hello)
+	a := r.post(chat, hello) // after its wait in the queue
 	if a.status != 503 || a.code(t) != "overloaded" || a.header.Get("Retry-After") == "" {
 		t.Errorf("a second request: %d %s", a.status, a.body)
 	}

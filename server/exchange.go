@@ -87,6 +87,7 @@ type journey struct {
 	hasUsage bool
 
 	status  int
+	entered bool // through the limiter
 	settled bool
 }
 
@@ -124,7 +125,6 @@ func (s *Server) acquire(ctx *fasthttp.RequestCtx, e *endpoint) *exchange {
 	}
 	x.ctx, x.endpoint, x.startAt = ctx, e, now()
 	x.nameRequest()
-	s.active.Add(1)
 	e.active.Add(1)
 	return x
 }

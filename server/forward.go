@@ -14,7 +14,6 @@ import (
 // the client when it returns. The error is the client's.
 func (s *Server) forward(x *exchange) error {
 	s.inflight.add(x)
-	s.watcher.Start(&x.watch, x.ctx.Conn(), x)
 	s.budget.deposit()
 	t, pass := x.route.Pick(rand.Uint64(), &x.tried, now())
 	if t == nil {

@@ -61,7 +61,6 @@ type rig struct {
 	sink    *sink
 	server  *server.Server
 	log     *syncBuffer
-	watcher *downstream.Watcher
 }
 
 // start runs a data plane that serves the set until the test ends.

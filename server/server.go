@@ -13,6 +13,7 @@ import (
 
 	"llmproxy/downstream"
 	"llmproxy/metrics"
+	"llmproxy/overload"
 	"llmproxy/route"
 	"llmproxy/tokens"
 	"llmproxy/usage"
@@ -20,13 +21,13 @@ import (
 
 // Options are the limits of the data plane; docs/settings.md tells them all.
 type Options struct {
-	MaxBodyBytes   int64 // of a request; more is 413
-	MaxHeaderBytes int   // of a request's head; more is 431
-	MaxAnswerBytes int   // kept whole before the first byte goes out; longer answers stream through
-	MaxEventBytes  int   // of one server-sent event; longer ends the stream with an error
-	MaxConcurrent  int64 // requests at once; more is 503. 0 is no limit
-	MaxAttempts    int   // at providers, for one request; route.MaxTried at most
-	RetryBudget    int64 // retries in percent of the requests; some each second are always allowed
+	MaxBodyBytes   int64             // of a request; more is 413
+	MaxHeaderBytes int               // of a request's head; more is 431
+	MaxAnswerBytes int               // kept whole before the first byte goes out; longer answers stream through
+	MaxEventBytes  int               // of one server-sent event; longer ends the stream with an error
+	Limiter        *overload.Limiter // of requests that come in; nil lets everybody in
+	MaxAttempts    int               // at providers, for one request; route.MaxTried at most
+	RetryBudget    int64             // retries in percent of the requests; some each second are always allowed
 
 	ReadTimeout time.Duration // a whole request, head and body
 	IdleTimeout time.Duration // a kept-alive connection between requests
@@ -71,7 +72,6 @@ type Server struct {
 	exchanges sync.Pool // of *exchange
 	inflight  inflight
 	budget    budget
-	active    atomic.Int64
 	draining  atomic.Bool
 	scraping  sync.Mutex // one page of metrics is made at a time: a page may be large
 
@@ -79,6 +79,7 @@ type Server struct {
 	get, post metrics.Label
 	admitted  *metrics.Durations
 	relayed   *metrics.Durations
+	queued    *metrics.Durations
 }
 
 // New returns a Server that is ready to Serve.
@@ -87,7 +88,7 @@ func New(o Options, d Deps) *Server {
 		Options: o, live: d.Live, metrics: d.Metrics, pool: d.Tokens, sink: d.Sink,
 		watcher: d.Watcher, health: d.Health, isAdmin: d.IsAdmin, journal: newJournal(d.Log),
 		get: d.Metrics.Label("GET"), post: d.Metrics.Label("POST"),
-		admitted: d.Metrics.Overhead(metrics.Admit), relayed: d.Metrics.Overhead(metrics.Relay),
+		admitted: d.Metrics.Overhead(metrics.Admit), relayed: d.Metrics.Overhead(metrics.Relay), queued: d.Metrics.Overhead(metrics.Queue),
 	}
 	s.budget.init(o.RetryBudget)
 	s.router = newRouter()
@@ -131,6 +132,7 @@ func (s *Server) handle(e *endpoint) fasthttp.RequestHandler {
 
 // serve takes a request on its whole journey.
 func (s *Server) serve(x *exchange) {
+	s.watcher.Start(&x.watch, x.ctx.Conn(), x)
 	if err := s.admit(x); err != nil {
 		s.reject(x, err)
 		return

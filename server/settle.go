@@ -29,7 +29,9 @@ func (s *Server) settle(x *exchange, end ending) {
 	s.inflight.remove(x)
 	x.watch.Stop()
 	x.attempt.Close()
-	s.active.Add(-1)
+	if x.entered {
+		s.Limiter.Leave()
+	}
 	x.endpoint.active.Add(-1)
 
 	took := time.Duration(now() - x.startAt)

@@ -17,6 +17,7 @@ import (
 	"llmproxy/downstream"
 	"llmproxy/health"
 	"llmproxy/metrics"
+	"llmproxy/overload"
 	"llmproxy/ratelimit"
 	"llmproxy/route"
 	"llmproxy/server"
@@ -37,6 +38,7 @@ type gateway struct {
 	live     *route.Live
 	pool     *tokens.Pool
 	watcher  *downstream.Watcher
+	limiter  *overload.Limiter
 	demo     *demoProvider // nil with a database of one's own
 	snapshot *store.Snapshot
 	adminKey adminKey
@@ -96,7 +98,7 @@ func (g *gateway) wireHandlers() {
 	g.server = server.New(server.Options{
 		MaxBodyBytes: g.o.MaxBodyBytes, MaxHeaderBytes: g.o.MaxHeaderBytes,
 		MaxAnswerBytes: int(g.o.MaxAnswerBytes), MaxEventBytes: int(g.o.MaxEventBytes),
-		MaxConcurrent: g.o.MaxConcurrentRequests, MaxAttempts: g.o.MaxAttempts, RetryBudget: g.o.RetryBudgetPercent,
+		Limiter: g.limiter, MaxAttempts: g.o.MaxAttempts, RetryBudget: g.o.RetryBudgetPercent,
 		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(),
 	}, server.Deps{
 		Live: g.live, Metrics: g.metrics, Tokens: g.pool, Sink: usage.Discard, Watcher: g.watcher,
@@ -171,6 +173,18 @@ func providerRoots(file string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
+// newLimiter returns the gate that requests pass, and shows its state.
+func newLimiter(o *config.Options, m *metrics.Registry) *overload.Limiter {
+	l := overload.New(overload.Options{
+		MaxConcurrent: o.MaxConcurrentRequests, MaxDelay: o.OverloadDelay,
+		MaxQueued: o.MaxQueuedRequests, QueueTimeout: o.QueueTimeout, MemoryLimit: overload.HeedMemoryLimit(),
+	})
+	m.GaugeFunc("llm_proxy_queued_requests", func() int64 { return l.Stats().Queued })
+	m.GaugeFunc("llm_proxy_admission_limit", func() int64 { return l.Stats().Rate })
+	m.SecondsFunc("llm_proxy_scheduling_delay_seconds", func() time.Duration { return l.Stats().Delay })
+	return l
+}
+
 // listen opens the public address.
 func (g *gateway) listen() (net.Listener, error) {
 	address := net.JoinHostPort(g.o.Host, strconv.Itoa(g.o.Port))
@@ -209,6 +223,9 @@ func (g *gateway) close() {
 	}
 	if g.demo != nil {
 		g.demo.close()
+	}
+	if g.limiter != nil {
+		g.limiter.Close()
 	}
 	if g.watcher != nil {
 		_ = g.watcher.Close()
