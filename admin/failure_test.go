@@ -88,7 +88,9 @@ func (b broken) AddProvider(ctx context.Context, _ *config.Provider) (int64, err
 func (b broken) ChangeProvider(ctx context.Context, _ int64, _ func(*config.Provider) error) (int64, error) {
 	return 0, b.fail(ctx)
 }
+
 func (b broken) RemoveProvider(ctx context.Context, _ int64) (int64, error) { return 0, b.fail(ctx) }
+
 func (b broken) Credentials(ctx context.Context) ([]config.Credential, int64, error) {
 	return nil, 0, b.fail(ctx)
 }
@@ -104,6 +106,7 @@ func (b broken) AddCredential(ctx context.Context, _ *config.Credential) (int64,
 func (b broken) ChangeCredential(ctx context.Context, _ int64, _ func(*config.Credential) error) (int64, error) {
 	return 0, b.fail(ctx)
 }
+
 func (b broken) RemoveCredential(ctx context.Context, _ int64) (int64, error) { return 0, b.fail(ctx) }
 
 // TestStoreThatIsAway: every request that needs the store is answered 503.

@@ -13,7 +13,7 @@ import (
 func TestRequestsOfOneKeyAreOne(t *testing.T) {
 	r := New(Options{})
 	k := Key{r.Label("POST"), r.Label("/v1/chat/completions"), r.Label("gpt-4"), r.Label("a"), r.Label("alice")}
-	if r.Requests(k) != r.Requests(k) {
+	if first, second := r.Requests(k), r.Requests(k); first != second {
 		t.Error("two counts of one key")
 	}
 	k.Provider = r.Label("b")

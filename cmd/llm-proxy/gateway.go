@@ -84,6 +84,7 @@ func (g *gateway) open() (err error) {
 	g.live = route.NewLive(builder, source, g.keepSnapshot)
 	g.pool = tokens.NewPool(tokens.Options{Workers: g.o.TokenWorkers, Queue: g.o.TokenQueue})
 	g.metrics.GaugeFunc("llm_proxy_token_queue_length", func() int64 { return int64(g.pool.Queued()) })
+	g.limiter = newLimiter(g.o, g.metrics)
 	g.adminKey.set(g.o.AdminKey.Reveal())
 	return nil
 }
