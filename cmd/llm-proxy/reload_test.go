@@ -124,7 +124,7 @@ func newFleet(t *testing.T) *fleet {
 // request lives through some changes.
 func unhurried(r *fakeprovider.Request) fakeprovider.Answer {
 	a := fakeprovider.OpenAI(r)
-	a.Delay, a.Gap = 40*time.Millisecond, 20*time.Millisecond
+	a.Delay, a.Gap = 100*time.Millisecond, 50*time.Millisecond
 	return a
 }
 
