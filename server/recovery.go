@@ -51,30 +51,33 @@ func (x *exchange) resume() bool {
 	x.target.Provider.Meter.Truncated.Inc()
 	x.target.Failed(x.pass, now())
 	broken := e.err
-	for cause := broken; ; {
+	result := "failed"
+	defer func() { x.s.metrics.StreamRecovered(result) }()
+	for cause, v := broken, (verdict{next: true}); v != (verdict{}); {
 		x.attempt.Close()
 		x.asked++
 		x.lastErr = cause
-		t := x.s.follow(x, x.target, verdict{next: true})
+		t := x.s.follow(x, x.target, v)
 		if t == nil {
 			break
 		}
 		e.replay = replay{active: true, scratch: e.replay.scratch}
 		if cause = x.s.ask(x, t); cause == nil && e.open {
-			x.s.metrics.StreamRecovered("spliced")
+			result = "spliced"
 			return true
 		}
 		// Whatever the replay said is not the end of what the client heard.
 		e.finishes, e.finished, e.done, x.hasUsage = 0, false, false, false
-		if e.replay.diverged {
-			e.err = errDiverged
-			x.s.metrics.StreamRecovered("diverged")
-			return false
+		if e.replay.diverged || x.stopped() != running || cause == nil {
+			t.Breaker.Abandoned(x.pass, now())
+			break
 		}
+		v = x.s.judge(x, t, cause)
 		x.s.journal.attemptFailed(x, t, cause)
 	}
-	e.err = broken
-	x.s.metrics.StreamRecovered("failed")
+	if e.err = broken; e.replay.diverged {
+		e.err, result = errDiverged, "diverged"
+	}
 	return false
 }
 
