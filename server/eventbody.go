@@ -49,6 +49,7 @@ func (b *eventBody) Read([]byte) (int, error) {
 // event instead, and the client's body properly.
 func (b *eventBody) WriteTo(w io.Writer) (written int64, err error) {
 	x, e := b.x, &b.x.events
+	defer x.s.rescueBody(&b.x, &err)
 	for {
 		n, err := e.flush(w)
 		written += int64(n)
@@ -130,12 +131,13 @@ func (x *exchange) endOfStream() ending {
 
 // Close implements io.Closer. fasthttp calls it when the body is written, and
 // when it could not be.
-func (b *eventBody) Close() error {
+func (b *eventBody) Close() (err error) {
 	x := b.x
 	if x == nil {
 		return nil
 	}
 	b.x = nil
+	defer x.s.rescueBody(&x, &err)
 	x.s.settle(x, ending{outcome: usage.Cancelled, phase: upstream.Event.String()})
 	x.s.release(x)
 	return nil

@@ -111,9 +111,28 @@ func (s *Server) rescue(x *exchange) {
 	s.panicked(r)
 	x.status = fail(x.ctx, openai.ErrInternal(nil))
 	x.ctx.SetConnectionClose()
-	s.settle(x, ending{outcome: usage.Failed, err: errors.New("panic")})
+	s.settle(x, ending{outcome: usage.Failed, err: errPanic})
 	// x is not given back: what broke may have left it in any state.
 }
+
+// rescueBody is rescue for a body stream, which fasthttp runs after the
+// handler: too late for a typed error, so err breaks the client's connection.
+// The stream loses its exchange, which is not given back.
+func (s *Server) rescueBody(at **exchange, err *error) {
+	r := recover()
+	if r == nil {
+		return // *at may be another request's by now
+	}
+	x := *at
+	if !x.streamed {
+		panic(r) // within the handler: rescue is there
+	}
+	*at, *err = nil, errPanic
+	s.panicked(r)
+	s.settle(x, ending{outcome: usage.Failed, err: errPanic})
+}
+
+var errPanic = errors.New("panic")
 
 // panicked counts a panic and says where it was. A panic's value may quote the
 // request, so only its type and the stack are logged.

@@ -27,6 +27,7 @@ const tailBytes = 1 << 10
 // Read implements io.Reader.
 func (r *rawBody) Read(p []byte) (n int, err error) {
 	x := r.x
+	defer x.s.rescueBody(&r.x, &err)
 	if r.sent < len(x.answer) {
 		n = copy(p, x.answer[r.sent:])
 		r.sent += n
@@ -59,13 +60,14 @@ func usageAtEnd(tail []byte) (openai.Usage, bool) {
 }
 
 // Close implements io.Closer: it settles the exchange and gives it back.
-func (r *rawBody) Close() error {
+func (r *rawBody) Close() (err error) {
 	x := r.x
 	if x == nil {
 		return nil
 	}
 	r.x = nil
 	s := x.s
+	defer s.rescueBody(&x, &err)
 	switch {
 	case r.err == io.EOF:
 		x.usage, x.hasUsage = usageAtEnd(r.tail)

@@ -31,8 +31,18 @@ func (x *exchange) receiveError(status int) error {
 	x.failure.reset()
 	x.attempt.Await(upstream.Body)
 	x.failure.body, _ = readUpTo(&x.attempt, x.failure.body, maxErrorBody)
+	x.failure.body = hideKey(x.failure.body, x.target.Provider.Client.Settings().APIKey)
 	x.failure.keep(&x.attempt, status)
 	return &spokeError{status: status}
+}
+
+// hideKey takes the gateway's own key out of an error answer: a provider that
+// quotes the key it was sent would show it to the client.
+func hideKey(body []byte, key string) []byte {
+	if key == "" || !bytes.Contains(body, []byte(key)) {
+		return body
+	}
+	return bytes.ReplaceAll(body, []byte(key), []byte("***"))
 }
 
 // receiveAnswer reads a whole answer, or as much of it as is kept.
