@@ -328,7 +328,13 @@ func TestLimitedWithoutSaying(t *testing.T) {
 		x.b.Limited(second, x.now, 0)
 		x.is(Closed)
 	}
-	x.succeed(1)
+	// Only who asked after the last rest can tell that it is over.
+	old := x.enter(false)
+	x.b.Limited(x.enter(false), x.now, 0)
+	x.at(x.since()+30_000).b.Succeeded(old, x.now)
+	x.b.Limited(x.enter(false), x.now, 0)
+	x.at(x.since() + 29_999).refuse()
+	x.at(x.since() + 1).succeed(1)
 	x.b.Limited(x.enter(false), x.now, 0)
 	from := x.since()
 	x.at(from + 999).refuse()
