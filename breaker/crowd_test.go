@@ -84,6 +84,39 @@ func TestCrowdAtOneInstant(t *testing.T) {
 	}
 }
 
+// Two who see the end of a rest in the same nanosecond: one is the probe.
+func TestRaceForTheProbe(t *testing.T) {
+	const rounds = 20_000
+	b := New(Settings{Consecutive: 1}, 1)
+	var round, done, probes atomic.Int64
+	p, _ := b.Enter(start)
+	b.Failed(p, start)
+	racer := func() {
+		for n := int64(1); n <= rounds; n++ {
+			for spun := 0; round.Load() < n; spun++ {
+				if spun > 1000 {
+					runtime.Gosched()
+				}
+			}
+			now := start + 40*s*n // the rest is over, or the former probe is given up
+			if p, ok := b.Enter(now); ok && p.Probe() {
+				probes.Add(1)
+			}
+			if done.Add(1) == 2*n {
+				round.Add(1)
+			}
+		}
+	}
+	var both sync.WaitGroup
+	both.Go(racer)
+	both.Go(racer)
+	round.Add(1)
+	both.Wait()
+	if probes.Load() != rounds {
+		t.Errorf("%d probes in %d rounds", probes.Load(), rounds)
+	}
+}
+
 // Nothing is lost in a window that turns under the hands of those who count.
 func TestCountsOfACrowd(t *testing.T) {
 	const each = 20_000
