@@ -59,6 +59,12 @@ type Options struct {
 	TokenWorkers          int // never 0
 	TokenQueue            int
 
+	BreakerConsecutive  int
+	BreakerRatioPercent int
+	BreakerMinRequests  int
+	BreakerWindow       time.Duration
+	BreakerMaxRest      time.Duration
+
 	LogLevel        slog.Level
 	LogFormat       string // json or text
 	MaxMetricSeries int
@@ -132,6 +138,13 @@ func (o *Options) groups() []group {
 			{"OVERLOAD_DELAY_MS", "100", "While the gateway's own goroutines wait longer than this for a CPU, fewer requests per second come in. 0: never.", millis(&o.OverloadDelay)},
 			{"TOKEN_WORKERS", "", "Goroutines that count tokens (default: one for every two CPUs).", number(&o.TokenWorkers, 1, 1024)},
 			{"TOKEN_QUEUE", "1024", "Counts that may wait; more are estimated.", number(&o.TokenQueue, 1, 1_000_000)},
+		}},
+		{"When a provider is left out", []setting{
+			{"BREAKER_CONSECUTIVE", "5", "Failures in a row after which a provider's model rests.", number(&o.BreakerConsecutive, 1, 1_000_000)},
+			{"BREAKER_RATIO_PERCENT", "50", "It rests as well when this many percent of its last requests failed.", number(&o.BreakerRatioPercent, 1, 100)},
+			{"BREAKER_MIN_REQUESTS", "20", "But not before there were this many of them.", number(&o.BreakerMinRequests, 1, 1_000_000)},
+			{"BREAKER_WINDOW_SECS", "10", "Its last requests are those of this time.", seconds(&o.BreakerWindow, 1)},
+			{"BREAKER_MAX_REST_SECS", "30", "It rests for a second, twice as long after each failed try, at most this long.", seconds(&o.BreakerMaxRest, 1)},
 		}},
 		{"Logs and metrics", []setting{
 			{"LOG_LEVEL", "info", "debug, info, warn or error.", logLevel(&o.LogLevel)},

@@ -43,6 +43,7 @@ func TestDefaults(t *testing.T) {
 		MaxBodyBytes: 32 << 20, MaxHeaderBytes: 16 << 10, MaxAnswerBytes: 4 << 20, MaxAttempts: 3, RetryBudgetPercent: 20, MaxEventBytes: 8 << 20,
 		MaxQueuedRequests: 256, QueueTimeout: 200 * time.Millisecond, OverloadDelay: 100 * time.Millisecond,
 		TokenWorkers: max(1, runtime.GOMAXPROCS(0)/2), TokenQueue: 1024,
+		BreakerConsecutive: 5, BreakerRatioPercent: 50, BreakerMinRequests: 20, BreakerWindow: 10 * time.Second, BreakerMaxRest: 30 * time.Second,
 		LogLevel: slog.LevelInfo, LogFormat: "json", MaxMetricSeries: 100000,
 	}
 	if got := mustParse(t, env{}); !reflect.DeepEqual(got, want) {
@@ -132,6 +133,7 @@ func TestBadSettingsAreAllReported(t *testing.T) {
 	f(env{"CONFIG_POLL_SECS": "0"}, "", "CONFIG_POLL_SECS")
 	f(env{"MAX_BODY_BYTES": "99999999999GiB"}, "", "MAX_BODY_BYTES")
 	f(env{"MAX_EVENT_BYTES": "1"}, "", "MAX_EVENT_BYTES")
+	f(env{"BREAKER_CONSECUTIVE": "0", "BREAKER_RATIO_PERCENT": "101", "BREAKER_MAX_REST_SECS": "0"}, "", "BREAKER_CONSECUTIVE", "BREAKER_RATIO_PERCENT", "BREAKER_MAX_REST_SECS")
 	f(env{"MAX_QUEUED_REQUESTS": "100001", "QUEUE_TIMEOUT_MS": "-1", "OVERLOAD_DELAY_MS": "1s"}, "", "MAX_QUEUED_REQUESTS", "QUEUE_TIMEOUT_MS", "OVERLOAD_DELAY_MS")
 	f(env{"TOKEN_WORKERS": "0"}, "", "TOKEN_WORKERS")
 	f(env{}, "--port", "--port")
