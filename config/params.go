@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 const (
@@ -60,10 +61,13 @@ func ParseParams(raw []byte) (Params, Problems) {
 
 // set gives one parameter its value, or says why not.
 func (p *Params) set(m Member) string {
-	if m.Name == streamRecovery {
+	switch m.Name {
+	case streamRecovery:
 		return p.setRecovery(m)
+	case healthCheck:
+		return p.setHealthCheck(m)
 	}
-	known := []string{streamRecovery}
+	known := []string{streamRecovery, healthCheck}
 	for _, one := range p.list() {
 		if one.name == m.Name {
 			if string(m.Value) == "null" {
@@ -81,8 +85,11 @@ func (p *Params) set(m Member) string {
 	return Unknown(m.Name, known)
 }
 
-// streamRecovery is the one parameter that is no number.
-const streamRecovery = "stream_recovery"
+// The parameters that are no numbers.
+const (
+	streamRecovery = "stream_recovery"
+	healthCheck    = "health_check"
+)
 
 func (p *Params) setRecovery(m Member) string {
 	if string(m.Value) == "null" {
@@ -98,6 +105,86 @@ func (p *Params) setRecovery(m Member) string {
 	return ""
 }
 
+// maxCheckSecs is the longest interval between two health checks: a day.
+const maxCheckSecs = 24 * 60 * 60
+
+func (p *Params) setHealthCheck(m Member) string {
+	if string(m.Value) == "null" {
+		return ""
+	}
+	members, twice, err := Members(m.Value)
+	if err != nil {
+		return "must be an object: " + err.Error()
+	}
+	if len(twice) > 0 {
+		return Quoted(twice[0]) + " is given twice"
+	}
+	var check HealthCheck
+	for _, one := range members {
+		if why := check.set(one); why != "" {
+			return Quoted(one.Name) + ": " + why
+		}
+	}
+	if why := check.validate(); why != "" {
+		return why
+	}
+	if check != (HealthCheck{}) {
+		p.HealthCheck = &check
+	}
+	return ""
+}
+
+func (c *HealthCheck) set(m Member) string {
+	switch m.Name {
+	case "interval_secs":
+		n, err := strconv.ParseInt(string(m.Value), 10, 64)
+		if err != nil {
+			return wantNumber(1, maxCheckSecs)
+		}
+		c.IntervalSecs = n
+	case "path":
+		if json.Unmarshal(m.Value, &c.Path) != nil {
+			return "must be a string"
+		}
+	case "model":
+		if json.Unmarshal(m.Value, &c.Model) != nil {
+			return "must be a string"
+		}
+	default:
+		return Unknown(m.Name, []string{"interval_secs", "path", "model"})
+	}
+	return ""
+}
+
+// validate says what is wrong with the check, or "". An empty one is none.
+func (c *HealthCheck) validate() string {
+	if *c == (HealthCheck{}) {
+		return ""
+	}
+	if why := between(c.IntervalSecs, 1, maxCheckSecs); why != "" {
+		return "interval_secs: " + why
+	}
+	switch {
+	case c.Path != "" && c.Model != "":
+		return "path and model exclude each other"
+	case c.Path != "" && !strings.HasPrefix(c.Path, "/"), strings.ContainsFunc(c.Path, unfitForPath):
+		return "path must begin with a slash and hold only visible ASCII characters"
+	}
+	return checkOptionalModel(c.Model)
+}
+
+func unfitForPath(r rune) bool { return r <= ' ' || r > '~' || r == '#' }
+
+func checkOptionalModel(name string) string {
+	if name == "" {
+		return ""
+	}
+	if why := checkModel(name); why != "" {
+		return "model: " + why
+	}
+	return ""
+}
+
 const wantRecovery = `must be "none", "splice" or "hold"`
 
 // validate checks the bounds of what is set.
@@ -105,6 +192,9 @@ func (p *Params) validate() Problems {
 	var problems Problems
 	if _, ok := ParseRecovery(string(p.StreamRecovery)); !ok && p.StreamRecovery != "" {
 		problems.add(paramsField+"."+streamRecovery, wantRecovery)
+	}
+	if p.HealthCheck != nil {
+		problems.add(paramsField+"."+healthCheck, p.HealthCheck.validate())
 	}
 	for _, one := range p.list() {
 		if v := *one.value; v != nil {

@@ -25,6 +25,11 @@ func TestParseParams(t *testing.T) {
 	f(` { "idle_timeout_ms" : 0 , "max_concurrency":7 } `, `{"idle_timeout_ms":0,"max_concurrency":7}`)
 	f(`{"stream_recovery":"splice"}`, `{"stream_recovery":"splice"}`)
 	f(`{"stream_recovery":null}`, `{}`)
+	f(`{"health_check":{"interval_secs":30}}`, `{"health_check":{"interval_secs":30}}`)
+	f(`{"health_check":{"interval_secs":30,"path":"/models"}}`, `{"health_check":{"interval_secs":30,"path":"/models"}}`)
+	f(`{"health_check":{"model":"gpt-4","interval_secs":5}}`, `{"health_check":{"interval_secs":5,"model":"gpt-4"}}`)
+	f(`{"health_check":{}}`, `{}`)
+	f(`{"health_check":null}`, `{}`)
 	f(`{"connect_timeout_ms":1,"write_timeout_ms":2,"first_byte_timeout_ms":3,"first_event_timeout_ms":4,"idle_timeout_ms":5,"total_timeout_ms":6,"max_concurrency":7}`,
 		`{"connect_timeout_ms":1,"write_timeout_ms":2,"first_byte_timeout_ms":3,"first_event_timeout_ms":4,"idle_timeout_ms":5,"total_timeout_ms":6,"max_concurrency":7}`)
 	f(`null`, ``, "provider_params")
@@ -40,6 +45,13 @@ func TestParseParams(t *testing.T) {
 	f(`{"idle_timeout_ms":99999999999999999999}`, ``, "provider_params.idle_timeout_ms")
 	f(`{"stream_recovery":"maybe"}`, ``, "provider_params.stream_recovery")
 	f(`{"stream_recovery":1}`, ``, "provider_params.stream_recovery")
+	for _, check := range []string{
+		`1`, `"/models"`, `{"path":"/models"}`, `{"interval_secs":-1}`, `{"interval_secs":86401}`, `{"interval_secs":1,"path":"models"}`,
+		`{"interval_secs":1,"path":"/a b"}`, `{"interval_secs":1,"path":"/a\r\nb"}`, `{"interval_secs":1,"path":"/a","model":"b"}`,
+		`{"interval_secs":1,"model":"\u0000"}`, `{"interval_secs":1,"interval":2}`, `{"interval_secs":1,"interval_secs":1}`,
+	} {
+		f(`{"health_check":`+check+`}`, ``, "provider_params.health_check")
+	}
 	f(`{"idle_timeout_ms":86400001,"max_concurrency":1000001}`, ``, "provider_params.idle_timeout_ms", "provider_params.max_concurrency")
 	f(`{"Idle_timeout_ms":5}`, ``, "provider_params.Idle_timeout_ms")
 	f(`{"idle_timeout_ms":5,"idle_timeout_ms":5}`, ``, "provider_params.idle_timeout_ms")

@@ -47,6 +47,17 @@ type Params struct {
 	// StreamRecovery is what is done about a stream that breaks off after its
 	// first event; "" is RecoverNone.
 	StreamRecovery Recovery `json:"stream_recovery,omitempty"`
+	// HealthCheck has the provider asked now and then although no client does;
+	// nil: it is known by the answers to clients alone.
+	HealthCheck *HealthCheck `json:"health_check,omitempty"`
+}
+
+// HealthCheck is a request that is made at intervals to learn whether a
+// provider works: GET of a path under api_base, or a completion of one token.
+type HealthCheck struct {
+	IntervalSecs int64  `json:"interval_secs"`
+	Path         string `json:"path,omitempty"`  // "/models" if neither is set
+	Model        string `json:"model,omitempty"` // by its public name; it costs tokens
 }
 
 // Recovery is what is done about a stream that breaks off after its first event.

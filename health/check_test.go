@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -102,4 +104,68 @@ func TestDetailedIsKept(t *testing.T) {
 	if asked.Load() != 1 {
 		t.Errorf("checked %d times", asked.Load())
 	}
+}
+
+// Everybody is asked at his own interval, nobody before the first has passed.
+func TestMonitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		asked := map[string]int{}
+		reports := map[string]int{}
+		watch := func(key string, interval time.Duration, err error) health.Watched {
+			return health.Watched{
+				Key: key, Interval: interval,
+				Probe: func(context.Context) error {
+					mu.Lock()
+					defer mu.Unlock()
+					asked[key]++
+					return err
+				},
+				Report: func(got error) {
+					mu.Lock()
+					defer mu.Unlock()
+					if got != err {
+						t.Errorf("%s: reported %v, want %v", key, got, err)
+					}
+					reports[key]++
+				},
+			}
+		}
+		m := health.NewMonitor(func() []health.Watched {
+			return []health.Watched{watch("a", 10*time.Second, nil), watch("b", 25*time.Second, errors.New("no"))}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 65*time.Second+time.Millisecond)
+		defer cancel()
+		m.Run(ctx, time.Second)
+		if asked["a"] != 6 || asked["b"] != 2 || reports["a"] != 6 || reports["b"] != 2 {
+			t.Errorf("asked %v, reported %v", asked, reports)
+		}
+	})
+}
+
+// A call does not outlast its interval, and what was ended by the end of the
+// Monitor is not reported.
+func TestMonitorBoundsCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var took time.Duration
+		reported := 0
+		m := health.NewMonitor(func() []health.Watched {
+			return []health.Watched{{
+				Key: "a", Interval: 5 * time.Second,
+				Probe: func(ctx context.Context) error {
+					began := time.Now()
+					<-ctx.Done()
+					took = time.Since(began)
+					return ctx.Err()
+				},
+				Report: func(error) { reported++ },
+			}}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 13*time.Second)
+		defer cancel()
+		m.Run(ctx, time.Second)
+		if took > 5*time.Second || reported != 1 {
+			t.Errorf("a call took %v, %d reported", took, reported)
+		}
+	})
 }

@@ -81,7 +81,7 @@ func (b *Builder) newProvider(c *config.Provider, old *Table) (*Provider, error)
 		Label: b.Metrics.Label(c.Key),
 	}
 	p.Meter = b.Metrics.Provider(p.Label)
-	p.Recovery = c.Params.StreamRecovery
+	p.Recovery, p.Check = c.Params.StreamRecovery, c.Params.HealthCheck
 	for name := range c.ModelMapping {
 		p.Models = append(p.Models, name)
 		if strings.HasSuffix(name, "*") {

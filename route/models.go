@@ -1,6 +1,7 @@
 package route
 
 import (
+	"maps"
 	"slices"
 )
 
@@ -53,4 +54,13 @@ func (m *models) findPrefix(name []byte) *Route {
 		}
 	}
 	return nil
+}
+
+// all lists every Route there is.
+func (m *models) all() []*Route {
+	routes := slices.AppendSeq(slices.Collect(maps.Values(m.exact)), maps.Values(m.prefix))
+	if m.any != nil {
+		routes = append(routes, m.any)
+	}
+	return routes
 }

@@ -68,6 +68,18 @@ func (t *Table) Models(yield func(name string, route *Route) bool) {
 	}
 }
 
+// TargetsOf calls yield for every target of the provider, until yield returns
+// false. Those that share a breaker are given each.
+func (t *Table) TargetsOf(p *Provider, yield func(*Target) bool) {
+	for _, r := range t.models.all() {
+		for target := range r.Targets {
+			if target.Provider == p && !yield(target) {
+				return
+			}
+		}
+	}
+}
+
 // labels collects every label value that the configuration names.
 func (t *Table) labels() metrics.Live {
 	named := metrics.Live{
@@ -79,10 +91,7 @@ func (t *Table) labels() metrics.Live {
 	for _, c := range t.callers {
 		named.APIKeys[c.Label] = true
 	}
-	for _, r := range t.models.exact {
-		named.Models[r.Model] = true
-	}
-	for _, r := range t.models.prefix {
+	for _, r := range t.models.all() {
 		named.Models[r.Model] = true
 	}
 	return named

@@ -24,8 +24,9 @@ type Provider struct {
 	Client    *upstream.Client
 	Meter     *metrics.Provider
 	Learned   *Learned
-	Recovery  config.Recovery // of streams that break off
-	Models    []string        // the declared public names and patterns; empty serves every model
+	Recovery  config.Recovery     // of streams that break off
+	Check     *config.HealthCheck // made at intervals; nil is none
+	Models    []string            // the declared public names and patterns; empty serves every model
 
 	mapping  map[string]string // public to the provider's own
 	patterns []string          // the keys of mapping that end in '*'

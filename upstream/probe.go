@@ -60,20 +60,31 @@ type embeddingProbe struct {
 	Input string `json:"input"`
 }
 
-// ask sends one probe and judges the answer by its status.
+// ask sends one probe.
 func (c *Client) ask(ctx context.Context, path string, probe any) error {
 	body, err := json.Marshal(probe)
 	if err != nil {
 		panic("BUG: a probe that is not JSON")
 	}
+	return c.call(ctx, &Request{
+		Method: "POST", Path: path, ContentType: []byte("application/json"), Body: [][]byte{body},
+	})
+}
+
+// Get asks the provider for a path under its APIBase, as a sign of life.
+// Anything but a success is an error, which quotes nothing of the answer but
+// its status and error code.
+func (c *Client) Get(ctx context.Context, path string) error {
+	return c.call(ctx, &Request{Method: "GET", Path: path})
+}
+
+// call sends a request and judges the answer by its status.
+func (c *Client) call(ctx context.Context, q *Request) error {
 	var a Attempt
 	stop := context.AfterFunc(ctx, func() { a.Cancel(Deadline) })
 	defer stop()
 	defer a.Close()
-	err = a.Send(c, &Request{
-		Method: "POST", Path: path, ContentType: []byte("application/json"), Body: [][]byte{body},
-	})
-	if err != nil {
+	if err := a.Send(c, q); err != nil {
 		return err
 	}
 	answer, err := io.ReadAll(io.LimitReader(&a, probeAnswerMax))

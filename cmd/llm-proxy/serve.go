@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"llmproxy/config"
+	"llmproxy/health"
 	"llmproxy/store"
 )
 
@@ -44,12 +46,10 @@ func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error 
 	g.announce(out, ln.Addr(), made)
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	following := make(chan struct{})
-	go func() {
-		defer close(following)
-		g.follow(background)
-	}()
-	defer func() { stop(); <-following }()
+	var following sync.WaitGroup
+	following.Go(func() { g.follow(background) })
+	following.Go(func() { health.NewMonitor(g.watched).Run(background, time.Second) })
+	defer func() { stop(); following.Wait() }()
 
 	select {
 	case err := <-served:

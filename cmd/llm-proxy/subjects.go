@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"strings"
 	"time"
 
@@ -42,4 +44,61 @@ func circuit(t *route.Table, p *route.Provider, public string) string {
 		}
 	}
 	return ""
+}
+
+// watched lists the providers that are to be asked at intervals. What a check
+// finds counts for the breakers as a client's request does, and one success
+// closes them at once.
+func (g *gateway) watched() []health.Watched {
+	t := g.live.Table()
+	var all []health.Watched
+	for _, p := range t.Providers {
+		if p.Check == nil || !p.Enabled {
+			continue
+		}
+		all = append(all, health.Watched{
+			Key: p.Name, Interval: time.Duration(p.Check.IntervalSecs) * time.Second,
+			Probe:  func(ctx context.Context) error { return checkOnce(ctx, p) },
+			Report: func(err error) { g.reportCheck(t, p, err) },
+		})
+	}
+	return all
+}
+
+// checkOnce makes one health check.
+func checkOnce(ctx context.Context, p *route.Provider) error {
+	if p.Check.Model != "" {
+		_, err := p.Client.Probe(ctx, p.UpstreamName(p.Check.Model), health.DefaultTimeout)
+		return err
+	}
+	return p.Client.Get(ctx, cmp.Or(p.Check.Path, "/models"))
+}
+
+// reportCheck tells the breakers of a provider, or of the one model that was
+// asked for, what a check found.
+func (g *gateway) reportCheck(t *route.Table, p *route.Provider, err error) {
+	now := time.Now().UnixNano()
+	report := func(target *route.Target) bool {
+		pass, _ := target.Breaker.Enter(now)
+		if err == nil {
+			target.Succeeded(pass, now)
+		} else {
+			target.Failed(pass, now)
+		}
+		return true
+	}
+	if err != nil {
+		g.log.Warn("health check failed", "provider", p.Name, "error", err)
+	}
+	if p.Check.Model == "" {
+		t.TargetsOf(p, report)
+		return
+	}
+	if r := t.Route([]byte(p.Check.Model)); r != nil {
+		for target := range r.Targets {
+			if target.Provider == p {
+				report(target)
+			}
+		}
+	}
 }
