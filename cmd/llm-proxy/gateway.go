@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"llmproxy/admin"
+	"llmproxy/breaker"
 	"llmproxy/config"
 	"llmproxy/downstream"
 	"llmproxy/health"
@@ -143,6 +144,10 @@ func newBuilder(o *config.Options, m *metrics.Registry) (*route.Builder, error) 
 	}
 	return &route.Builder{
 		Metrics: m, Buckets: ratelimit.NewBuckets(), CutPrefix: o.ProviderSuffix, AllowAnonymous: o.AllowAnonymous,
+		Breaker: breaker.Settings{
+			Consecutive: o.BreakerConsecutive, RatioPercent: o.BreakerRatioPercent, MinRequests: o.BreakerMinRequests,
+			Window: o.BreakerWindow, MaxRest: o.BreakerMaxRest,
+		},
 		Client: upstream.Settings{
 			Timeouts: upstream.Timeouts{
 				Connect: o.ConnectTimeout, Write: o.WriteTimeout, FirstByte: o.FirstByteTimeout,
