@@ -94,10 +94,10 @@ func New(s Settings, seed uint64) *Breaker {
 	return b
 }
 
-// Pass is what a request carries from Enter to its report. Whose pass is of
-// before the last opening or closing has no news to tell: its report changes
-// nothing. Nor does a second report with the same pass, but for a success that
-// is one more success: Abandoned may be deferred.
+// Pass is what a request carries from Enter to its report, of which there is
+// one. Whose pass is of before the last opening or closing has no news to tell:
+// its report changes nothing. Abandoned may be deferred: after another report it
+// changes nothing either.
 type Pass struct {
 	health, limit word
 	probe         bool
