@@ -21,9 +21,10 @@ const soon = 50 * time.Millisecond
 // owner gets its error and the provider its reset, both at once.
 func TestCancelInEveryPhase(t *testing.T) {
 	type run struct {
-		c    *Client
-		q    *Request
-		work func(a *Attempt, waiting func()) error // calls waiting when it is about to block
+		c     *Client
+		q     *Request
+		work  func(a *Attempt, waiting func()) error // calls waiting when it is about to block
+		asked <-chan bool                            // not nil: and the provider says that it was asked
 	}
 	// once cancels one attempt and returns how long it took until the owner and
 	// the provider knew.
@@ -39,6 +40,9 @@ func TestCancelInEveryPhase(t *testing.T) {
 		case <-waiting:
 		case err := <-result:
 			t.Fatalf("%s: %v", name, err)
+		}
+		if r.asked != nil {
+			<-r.asked
 		}
 		time.Sleep(20 * time.Millisecond) // lets it block; nothing depends on it
 		began := time.Now()
@@ -75,13 +79,13 @@ func TestCancelInEveryPhase(t *testing.T) {
 		}
 		t.Errorf("%s: the owner knew after %v, the provider after %v", name, owner, provider)
 	}
-	send := func(c *Client, q *Request) run {
+	send := func(c *Client, q *Request, asked <-chan bool) run {
 		return run{c, q, func(a *Attempt, waiting func()) error {
 			waiting()
 			err := a.Send(c, q)
 			a.Close()
 			return err
-		}}
+		}, asked}
 	}
 	reading := func(c *Client, q *Request, skip int, phase Phase) run {
 		return run{c, q, func(a *Attempt, waiting func()) error {
@@ -96,42 +100,54 @@ func TestCancelInEveryPhase(t *testing.T) {
 			waiting()
 			_, err := a.Read(make([]byte, 100))
 			return err
-		}}
+		}, nil}
 	}
-	// then says what it is given, and when the gateway left.
-	then := func(s string) (func(*peer), <-chan time.Time) {
-		left := make(chan time.Time, 1)
+	// then says what it is given, that it was asked, and when the gateway left.
+	then := func(s string) (serve func(*peer), asked <-chan bool, left <-chan time.Time) {
+		a, l := make(chan bool, 10), make(chan time.Time, 1)
 		return func(p *peer) {
 			if _, okay := p.request(); okay {
 				p.say(s)
+				a <- true
 				p.left()
 			}
-			left <- time.Now()
-		}, left
+			l <- time.Now()
+		}, a, l
 	}
-	silent := (*peer).left
+	reached := make(chan bool, 10)
+	silent := func(p *peer) {
+		p.in.ReadByte()
+		reached <- true
+		p.left()
+	}
 
-	lost := provide(t, silent).client(func(s *Settings) { s.APIBase = "http://name.example/v1" })
+	looked := make(chan bool, 1)
+	lost := provide(t, (*peer).left).client(func(s *Settings) { s.APIBase = "http://name.example/v1" })
 	lost.dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		select {
+		case looked <- true:
+		default: // both kinds of address are looked up
+		}
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
-	f("name lookup", Connect, false, send(lost, post("{}")), nil)
+	f("name lookup", Connect, false, send(lost, post("{}"), looked), nil)
 
-	hole := provide(t, silent).client(func(s *Settings) { s.APIBase = "http://" + blackHole(t) })
-	f("connect", Connect, false, send(hole, post("{}")), nil)
+	hole := provide(t, (*peer).left).client(func(s *Settings) { s.APIBase = "http://" + blackHole(t) })
+	f("connect", Connect, false, send(hole, post("{}"), nil), nil)
 
 	shake := provide(t, silent).client(trusting(nil))
-	f("TLS handshake", Connect, false, send(shake, post("{}")), nil)
+	f("TLS handshake", Connect, false, send(shake, post("{}"), reached), nil)
 
 	stuck := make(chan time.Time, 1)
 	deaf := provide(t, func(p *peer) {
 		p.in.ReadString('\n')
+		reached <- true
 		time.Sleep(25 * time.Millisecond) // reads nothing meanwhile
 		p.left()
 		stuck <- time.Now()
 	}).client()
-	f("write", Write, true, send(deaf, post(strings.Repeat("x", 64<<20))), stuck)
+	f("write", Write, true, send(deaf, post(strings.Repeat("x", 64<<20)), reached), stuck)
 
 	for _, secure := range []bool{false, true} {
 		start := func(serve func(*peer)) *Client {
@@ -142,17 +158,17 @@ func TestCancelInEveryPhase(t *testing.T) {
 			return p.client(trusting(roots))
 		}
 		name := map[bool]string{true: " over TLS"}[secure]
-		serve, left := then("")
-		f("first byte"+name, FirstByte, true, send(start(serve), post("{}")), left)
-		serve, left = then("HTTP/1.1 200 OK\r\nContent-")
-		f("half a head"+name, FirstByte, true, send(start(serve), post("{}")), left)
-		serve, left = then(okHead + "Transfer-Encoding: chunked\r\n\r\n")
+		serve, asked, left := then("")
+		f("first byte"+name, FirstByte, true, send(start(serve), post("{}"), asked), left)
+		serve, asked, left = then("HTTP/1.1 200 OK\r\nContent-")
+		f("half a head"+name, FirstByte, true, send(start(serve), post("{}"), asked), left)
+		serve, _, left = then(okHead + "Transfer-Encoding: chunked\r\n\r\n")
 		f("first event"+name, FirstEvent, true, reading(start(serve), stream("{}"), 0, FirstEvent), left)
-		serve, left = then(okHead + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+		serve, _, left = then(okHead + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
 		f("event"+name, Event, true, reading(start(serve), stream("{}"), 5, Event), left)
-		serve, left = then(okHead + "Content-Length: 100\r\n\r\nhello")
+		serve, _, left = then(okHead + "Content-Length: 100\r\n\r\nhello")
 		f("body"+name, Body, true, reading(start(serve), post("{}"), 5, Body), left)
-		serve, left = then(okHead + "Content-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n" + gzipFlushed("hello"))
+		serve, _, left = then(okHead + "Content-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n" + gzipFlushed("hello"))
 		f("gzip"+name, Body, true, reading(start(serve), post("{}"), 5, Body), left)
 	}
 }

@@ -36,13 +36,13 @@ func TestProbe(t *testing.T) {
 		if text := fmt.Sprint(err); text != want || took <= 0 {
 			t.Errorf("%s: got %q after %v, want %q", name, text, took, want)
 		}
+		p.stop()
 		if strings.Join(got, " ") != strings.Join(paths, " ") {
 			t.Errorf("%s: asked %v, want %v", name, got, paths)
 		}
 		if s := c.Stats(); s.Inflight != 0 {
 			t.Errorf("%s: got %+v", name, s)
 		}
-		p.stop()
 	}
 	const chat, embeddings = "/v1/chat/completions", "/v1/embeddings"
 	says := func(status int, body string) func(asked) (int, string) {

@@ -96,12 +96,10 @@ func (s *socket) wait() error {
 
 func (s *socket) tryRead(fd uintptr) bool {
 	for {
-		n, _, no := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&s.p[0])), uintptr(len(s.p)))
-		if no == syscall.EINTR {
-			continue
+		s.n, s.no = sysRead(fd, s.p)
+		if s.no != syscall.EINTR {
+			return s.no != syscall.EAGAIN || s.nowait
 		}
-		s.n, s.no = int(n), no
-		return no != syscall.EAGAIN || s.nowait
 	}
 }
 
@@ -171,12 +169,10 @@ func (s *socket) push(n int) error {
 
 func (s *socket) tryWrite(fd uintptr) bool {
 	for {
-		n, _, no := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&s.todo[0])), uintptr(len(s.todo)))
-		if no == syscall.EINTR {
-			continue
+		s.n, s.no = sysWrite(fd, s.todo)
+		if s.no != syscall.EINTR {
+			return s.no != syscall.EAGAIN
 		}
-		s.n, s.no = int(n), no
-		return no != syscall.EAGAIN
 	}
 }
 
