@@ -21,6 +21,8 @@ type Options struct {
 	ReadTimeout        time.Duration
 	IdleTimeout        time.Duration
 	ClientWriteTimeout time.Duration
+	ReusePort          bool
+	DrainDelay         time.Duration
 	ShutdownGrace      time.Duration
 
 	DBURL      Secret // may hold a password; empty is the embedded store
@@ -96,6 +98,8 @@ func (o *Options) groups() []group {
 			{"READ_TIMEOUT_SECS", "60", "A client has this long to send its whole request.", seconds(&o.ReadTimeout, 1)},
 			{"IDLE_TIMEOUT_SECS", "75", "An idle client connection is closed after this long.", seconds(&o.IdleTimeout, 1)},
 			{"CLIENT_WRITE_TIMEOUT_SECS", "30", "A client that takes nothing for this long is cut off.", seconds(&o.ClientWriteTimeout, 1)},
+			{"REUSE_PORT", "false", "Let a second process of the same user listen on the port: for a restart without a gap.", boolean(&o.ReusePort)},
+			{"DRAIN_DELAY_SECS", "0", "After SIGTERM it serves on for so long, not ready, before it drains: for load balancers that need time to notice.", seconds(&o.DrainDelay, 0)},
 			{"SHUTDOWN_GRACE_SECS", "30", "Requests in flight have this long to end after SIGTERM.", seconds(&o.ShutdownGrace, 0)},
 		}},
 		{"Configuration store", []setting{

@@ -31,6 +31,7 @@ type Conn struct {
 	watchID uint64
 
 	linger atomic.Bool // Close reads on for a while: see LingerOnClose
+	rest   rest        // between two requests
 
 	readLimit  readDeadline
 	writeLimit writeDeadline
@@ -49,6 +50,7 @@ func (c *Conn) Close() error {
 	}
 	err := c.tcp.Close()
 	c.ln.open.Add(-1)
+	c.ln.part(c)
 	return err
 }
 

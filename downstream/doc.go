@@ -11,5 +11,5 @@
 //	watcher.Start(&x.watch, ctx.Conn(), x) // x.ClientGone() may be called from here on
 //	defer x.watch.Stop()                   // and never again after this
 //
-// Locks: Conn.mu before Watcher.mu.
+// Locks: rest.mu before Conn.mu before Watcher.mu or members.mu.
 package downstream

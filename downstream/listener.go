@@ -41,8 +41,11 @@ type Listener struct {
 
 	open, accepted, acceptErrors, stalled, badHandshake atomic.Int64
 
-	closing sync.Once
-	closed  chan struct{}
+	closing  sync.Once
+	closed   chan struct{}
+	closeErr error // of the one Close that there is
+
+	members // the open connections
 }
 
 // NewListener wraps inner. Connections of inner that are not TCP come out as
@@ -62,10 +65,13 @@ func (l *Listener) Stats() Stats {
 	}
 }
 
-// Close stops accepting. Connections stay open.
+// Close stops accepting. Connections stay open. Closing again does nothing.
 func (l *Listener) Close() error {
-	l.closing.Do(func() { close(l.closed) })
-	return l.Listener.Close()
+	l.closing.Do(func() {
+		close(l.closed)
+		l.closeErr = l.Listener.Close()
+	})
+	return l.closeErr
 }
 
 const (
@@ -115,7 +121,9 @@ func (l *Listener) wrap(conn net.Conn) net.Conn {
 	}
 	c := &Conn{tcp: tcp, raw: raw, ln: l}
 	c.prepare()
+	c.rest.since = time.Now()
 	l.open.Add(1)
+	l.join(c)
 	return c
 }
 

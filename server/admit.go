@@ -32,7 +32,7 @@ func (s *Server) admit(x *exchange) error {
 // letIn refuses work while the gateway drains or has more to do than it can.
 // It may wait a little, or until the client leaves.
 func (s *Server) letIn(x *exchange) error {
-	if s.draining.Load() {
+	if s.refusing.Load() {
 		s.metrics.Overloaded("draining")
 		return openai.ErrOverloaded(time.Second)
 	}

@@ -2,12 +2,10 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"time"
 
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
@@ -59,6 +57,7 @@ func (s *Server) newHTTP(handler fasthttp.RequestHandler) *fasthttp.Server {
 		CloseOnShutdown:              true,
 		Concurrency:                  1 << 20, // hasRoom is the limit
 		Logger:                       quiet{s.journal.log},
+		ConnState:                    noteState,
 	}
 }
 
@@ -73,6 +72,9 @@ func (s *Server) guard(h fasthttp.RequestHandler) fasthttp.RequestHandler {
 			}
 			if len(ctx.Response.Header.PeekBytes(headerRequestID)) == 0 {
 				nameAnswer(ctx)
+			}
+			if s.draining.Load() {
+				ctx.SetConnectionClose() // the next request goes elsewhere
 			}
 		}()
 		if err := unfit(&ctx.Request.Header); err != nil {
@@ -161,19 +163,4 @@ type quiet struct{ log *slog.Logger }
 // them are errors that quote what the client sent, its key too.
 func (q quiet) Printf(format string, _ ...any) {
 	q.log.Debug("http", "message", format)
-}
-
-// Shutdown drains: new requests are refused, those in flight may finish until
-// ctx ends, then their providers are left and open streams end in an error
-// event. It returns when every connection is closed or a second after ctx.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.draining.Store(true)
-	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		s.inflight.stop(drained)
-		time.AfterFunc(time.Second, cancel)
-	})
-	defer stop()
-	return s.http.ShutdownWithContext(hard)
 }

@@ -72,7 +72,10 @@ type Server struct {
 	exchanges sync.Pool // of *exchange
 	inflight  inflight
 	budget    budget
-	draining  atomic.Bool
+	draining  atomic.Bool  // not ready; answers say "connection: close"
+	refusing  atomic.Bool  // new requests get 503
+	leftAt    atomic.Int64 // when draining became true
+	listener  atomic.Pointer[net.Listener]
 	scraping  sync.Mutex // one page of metrics is made at a time: a page may be large
 
 	// Resolved once, used by every request.
@@ -116,7 +119,10 @@ func (s *Server) addRoutes() {
 }
 
 // Serve takes connections from the listener until Shutdown.
-func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(ln) }
+func (s *Server) Serve(ln net.Listener) error {
+	s.listener.Store(&ln)
+	return s.http.Serve(ln)
+}
 
 // handle serves a forwarded endpoint.
 func (s *Server) handle(e *endpoint) fasthttp.RequestHandler {

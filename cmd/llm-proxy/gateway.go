@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -189,32 +186,6 @@ func newLimiter(o *config.Options, m *metrics.Registry) *overload.Limiter {
 	m.GaugeFunc("llm_proxy_admission_limit", func() int64 { return l.Stats().Rate })
 	m.SecondsFunc("llm_proxy_scheduling_delay_seconds", func() time.Duration { return l.Stats().Delay })
 	return l
-}
-
-// listen opens the public address.
-func (g *gateway) listen() (net.Listener, error) {
-	address := net.JoinHostPort(g.o.Host, strconv.Itoa(g.o.Port))
-	inner, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", address, errors.Unwrap(err))
-	}
-	ln := downstream.NewListener(inner, downstream.Options{WriteTimeout: g.o.ClientWriteTimeout, Log: g.log})
-	g.metrics.GaugeFunc("llm_proxy_client_connections", func() int64 { return ln.Stats().Open })
-	if g.o.TLSCertFile == "" {
-		return ln, nil
-	}
-	cert, err := downstream.LoadCertificate(g.o.TLSCertFile, g.o.TLSKeyFile, func(err error) {
-		if err != nil {
-			g.log.Error("changed TLS certificate not used", "error", err)
-			return
-		}
-		g.log.Info("TLS certificate changed")
-	})
-	if err != nil {
-		inner.Close()
-		return nil, err
-	}
-	return downstream.NewTLSListener(ln, cert), nil
 }
 
 // close gives back what newGateway opened.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -55,7 +56,7 @@ func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error 
 	case err := <-served:
 		return err
 	case <-ctx.Done():
-		return g.drain(served)
+		return g.drain(ln, served)
 	}
 }
 
@@ -97,12 +98,18 @@ func (g *gateway) startFromSnapshot(cause error) {
 		"version", set.Version, "saved_at", at)
 }
 
-// drain lets requests in flight end, for SHUTDOWN_GRACE_SECS.
-func (g *gateway) drain(served <-chan error) error {
-	g.log.Info("draining", "grace", g.o.ShutdownGrace.String())
+// drain stops serving: for DRAIN_DELAY_SECS only not ready, so that load
+// balancers may notice, then requests in flight end, for SHUTDOWN_GRACE_SECS.
+func (g *gateway) drain(ln net.Listener, served <-chan error) error {
+	g.log.Info("draining", "delay", g.o.DrainDelay.String(), "grace", g.o.ShutdownGrace.String())
+	g.server.Leave()
+	if g.o.DrainDelay > 0 {
+		<-time.After(g.o.DrainDelay) // a second signal ends the process
+	}
+	_ = ln.Close() // here too: the server may not have come to serve it yet
 	ctx, cancel := context.WithTimeout(context.Background(), g.o.ShutdownGrace)
 	defer cancel()
-	if err := g.server.Shutdown(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	if err := g.server.Shutdown(ctx); err != nil {
 		g.log.Warn("connections left open", "error", err)
 	}
 	<-served
