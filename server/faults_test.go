@@ -8,6 +8,8 @@ import (
 
 	"llmproxy/config"
 	"llmproxy/internal/fakeprovider"
+	"llmproxy/route"
+	"llmproxy/server"
 	"llmproxy/usage"
 )
 
@@ -28,7 +30,14 @@ func outageOf(t *testing.T, bad func(*fakeprovider.Request) fakeprovider.Answer,
 		c(set)
 	}
 	a.Handle(bad)
-	return outage{start(t, set, quick), a, b}
+	return outage{start(t, set, impatient), a, b}
+}
+
+// impatient makes silence a fault soon, but not so soon that a busy machine
+// makes one of an honest answer.
+func impatient(_ *server.Options, b *route.Builder) {
+	b.Client.Timeouts.FirstByte = 300 * time.Millisecond
+	b.Client.Timeouts.Idle = 300 * time.Millisecond
 }
 
 func always(a fakeprovider.Answer) func(*fakeprovider.Request) fakeprovider.Answer {
@@ -192,7 +201,7 @@ func sendsHeadersLate(t *testing.T) {
 }
 
 func sendsFirstEventLate(t *testing.T) {
-	limit := int64(150)
+	limit := int64(200)
 	late := fakeprovider.Events(": thinking\n\n", chunk("late")).CutAfter(1, fakeprovider.Silent)
 	o := outageOf(t, always(late), func(s *config.Set) { s.Providers[0].Params.FirstEventTimeoutMS = &limit })
 	got := o.post(chat, helloSSE)

@@ -36,7 +36,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 	// Nobody else is left to ask, and no breaker opens: each case stands alone.
 	f := func(name, raw string) {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, serves(p), quick)
+			r := start(t, serves(p))
 			for _, body := range []string{hello, helloSSE} {
 				before := p.Count()
 				p.Handle(always(fakeprovider.Answer{Raw: raw, Ending: fakeprovider.FIN}))
@@ -152,7 +152,7 @@ func TestOddHeads(t *testing.T) {
 	f := func(name string, status int, change func(*fakeprovider.Answer)) {
 		t.Run(name, func(t *testing.T) {
 			p := fakeprovider.Start(t)
-			r := start(t, serves(p), quick)
+			r := start(t, serves(p))
 			a := ok
 			a.Header = append([]string(nil), ok.Header...)
 			change(&a)
@@ -354,11 +354,12 @@ func TestEndlessLineMidStream(t *testing.T) {
 func TestStreamShapes(t *testing.T) {
 	const events = ": comment\n\n" + "event: message\nid: 7\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"é–日本🙂\"}}]}\n\n" +
 		"data:{\"choices\":\ndata: []}\n\n" + "retry: 10\n\n" + ":\n\n"
+	const tail = finish + usageOnly + doneMark // with usage, so that nobody counts the tokens of 4 MiB
 	payloads := map[string]string{
-		"small":      events + finish + doneMark,
-		"1 MiB line": events + chunk(strings.Repeat("й", 512<<10)) + finish + doneMark,
-		"4 MiB line": events + chunk(strings.Repeat("x", 4<<20)) + finish + doneMark,
-		"many":       strings.Repeat(events, 2000) + finish + doneMark,
+		"small":      events + tail,
+		"1 MiB line": events + chunk(strings.Repeat("й", 512<<10)) + tail,
+		"4 MiB line": events + chunk(strings.Repeat("x", 4<<20)) + tail,
+		"many":       strings.Repeat(events, 2000) + tail,
 	}
 	shapes := map[string]func(string) fakeprovider.Answer{
 		"LF":   func(s string) fakeprovider.Answer { return fakeprovider.Events(s) },
@@ -384,7 +385,7 @@ func TestStreamShapes(t *testing.T) {
 		for shape, make := range shapes {
 			a := make(text)
 			p.Script(a)
-			got := r.post(chat, helloSSE)
+			got := r.post(chat, `{"model":"gpt-4","stream":true,"stream_options":{"include_usage":true}}`)
 			if want := a.Parts[0]; got.err != nil || string(got.body) != want {
 				t.Errorf("%s, %s: %d bytes (%v), want %d; first difference at %d", payload, shape, len(got.body), got.err, len(want), difference(got.body, want))
 				continue

@@ -158,9 +158,12 @@ func TestTimeoutsBeforeTheAnswer(t *testing.T) {
 		return "https://" + silent(t, func(c net.Conn) { _, _ = c.Write([]byte{22, 3, 3}) }) + "/v1"
 	})
 
-	large := `{"model":"gpt-4","input":"` + strings.Repeat("x", 24<<20) + `"}`
+	large := `{"model":"gpt-4","input":"` + strings.Repeat("x", 8<<20) + `"}`
 	f("write", large, func(p *config.Params) { p.WriteTimeoutMS = limitMS() }, func(t *testing.T) string {
-		return "http://" + silent(t, func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 1000)) }) + "/v1"
+		return "http://" + silent(t, func(c net.Conn) {
+			_ = c.(*net.TCPConn).SetReadBuffer(4096)
+			_, _ = io.ReadFull(c, make([]byte, 1000))
+		}) + "/v1"
 	})
 
 	firstByte := func(p *config.Params) { p.FirstByteTimeoutMS = limitMS() }
