@@ -299,10 +299,7 @@ func (c *canaries) searchFiles(t *testing.T, dir string) {
 func (c *canaries) searchTables(t *testing.T, url string) {
 	t.Helper()
 	ctx := context.Background()
-	db, err := pgx.Connect(ctx, url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := connect(t, url)
 	defer db.Close(ctx)
 	for _, table := range []string{"providers", "credentials"} {
 		rows, err := db.Query(ctx, "SELECT t::text FROM "+table+" AS t")
@@ -321,12 +318,18 @@ func (c *canaries) searchTables(t *testing.T, url string) {
 func runSQL(t *testing.T, url, statements string) {
 	t.Helper()
 	ctx := context.Background()
-	db, err := pgx.Connect(ctx, url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := connect(t, url)
 	defer db.Close(ctx)
 	if _, err := db.Exec(ctx, statements, pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	db, err := pgx.Connect(context.Background(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
 }

@@ -80,6 +80,10 @@ var eternal = []goleak.Option{
 	goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"), // sleeps 10 s between two looks
 }
 
+// maxRows bounds what comes and goes, of each kind: a thousand changes are to
+// be of one configuration, not of one that grows.
+const maxRows = 10
+
 // fleet is the database, the providers and the rows that change.
 type fleet struct {
 	url       string
@@ -161,6 +165,9 @@ func (f *fleet) change(t *testing.T, h hand, g *inProcess) (version int64) {
 	t.Helper()
 	switch rand.IntN(12) {
 	case 0, 1:
+		if len(f.rows) >= maxRows {
+			break
+		}
 		i := rand.IntN(len(f.providers))
 		var id int64
 		id, version = h.add(t, "providers", f.provider(i, "steady", "other"))
@@ -175,6 +182,9 @@ func (f *fleet) change(t *testing.T, h hand, g *inProcess) (version int64) {
 	case 5:
 		return f.toggleGuestModel(t, h, g, f.guests[rand.IntN(len(f.guests))])
 	case 6:
+		if len(f.extras) >= maxRows {
+			break
+		}
 		var id int64
 		f.made++
 		id, version = h.add(t, "credentials", fields{"name": fmt.Sprintf("extra-%d", f.made), "key": config.NewKey()})
