@@ -1,26 +1,11 @@
 package upstream
 
 import (
-	"io"
 	"net"
 	"sync/atomic"
-	"time"
 
 	"github.com/valyala/fasthttp"
 )
-
-// Request is what to send. Everything in it is borrowed until Send returns and
-// is not changed.
-type Request struct {
-	Method      string
-	Path        string // under the provider's APIBase: "/chat/completions"
-	Query       []byte // without the question mark
-	Header      []byte // further lines, each ended by CRLF, checked by the caller
-	ContentType []byte
-	Body        [][]byte // segments that together are the body
-	Stream      bool     // picks the total limit, and FirstEvent as the first thing to Await
-	RequestID   []byte   // sent as X-Request-Id
-}
 
 // Attempt is one request to one provider and its answer.
 //
@@ -47,7 +32,6 @@ type Attempt struct {
 	reused bool // the line has served before
 	sent   bool // bytes of the request left
 	came   bool // bytes of the answer came
-	probe  bool // it asks a sick provider how it is
 	hurt   bool // the line is not fit for another request, whatever the answer says
 
 	firstEventBy, totalBy int64
@@ -148,9 +132,6 @@ func (a *Attempt) ContentLength() int64 {
 	}
 }
 
-// Ended reports whether the answer was read to its proper end.
-func (a *Attempt) Ended() bool { return a.body.done && a.err == nil }
-
 // Close ends the attempt. The line goes back to the pool if the answer was
 // read to its end, or if the end can be had within a moment; else it is closed,
 // which tells the provider to stop.
@@ -163,7 +144,7 @@ func (a *Attempt) Close() {
 		a.part(c)
 	}
 	a.release()
-	c.leave(a.probe)
+	c.leave()
 	a.client = nil
 }
 
@@ -223,101 +204,3 @@ func (a *Attempt) cancelled() bool { return a.slot.Load() == gone }
 
 // errCancelled is the cause of errors that a Cancel made without the network.
 var errCancelled = net.ErrClosed
-
-// Read reads the answer's body, free of framing. It returns io.EOF only at the
-// body's proper end; any other error is an *Error and final.
-func (a *Attempt) Read(p []byte) (int, error) {
-	if a.client == nil || a.line == nil && a.err == nil {
-		panic("BUG: Read without an answer")
-	}
-	if a.zip != nil {
-		return a.zip.read(a, p)
-	}
-	return a.readBody(p)
-}
-
-func (a *Attempt) readBody(p []byte) (int, error) {
-	for {
-		switch {
-		case a.err != nil:
-			return 0, a.err
-		case a.cancelled():
-			return 0, a.stop(errCancelled)
-		case a.body.done:
-			return 0, io.EOF
-		case len(p) == 0:
-			return 0, nil
-		}
-		n, err := a.fill(p)
-		if err != nil {
-			return 0, err
-		}
-		if n > 0 {
-			return n, nil
-		}
-	}
-}
-
-// fill makes one read and takes the framing off what came.
-func (a *Attempt) fill(p []byte) (int, error) {
-	n, err := a.readRaw(p)
-	if n == 0 && err != nil {
-		return 0, a.broken(err)
-	}
-	m, err := a.body.decode(p[:n])
-	if err != nil {
-		a.stop(err)
-	}
-	return m, nil
-}
-
-// readRaw reads bytes of the connection: those that came with the head first.
-func (a *Attempt) readRaw(p []byte) (int, error) {
-	if len(a.rest) > 0 {
-		n := copy(p, a.rest)
-		if a.rest = a.rest[n:]; len(a.rest) == 0 {
-			a.releaseBuffer()
-		}
-		return n, nil
-	}
-	return a.line.read(a.body.room(p), a.readBy(clock()))
-}
-
-// broken is what a failed read means for the body.
-func (a *Attempt) broken(err error) error {
-	switch {
-	case err == io.EOF && a.body.close():
-		return io.EOF
-	case err == io.EOF || err == io.ErrUnexpectedEOF: // the latter is TLS's, of half a record
-		return a.stop(ErrShortBody)
-	default:
-		return a.stop(err)
-	}
-}
-
-// stop makes the error that Read returns from now on.
-func (a *Attempt) stop(err error) error {
-	a.err = a.fail(err)
-	return a.err
-}
-
-// endGrace is how long a provider may take from an answer's end to the stream's.
-const endGrace = 2 * time.Second
-
-// readBy is the deadline of a read that begins now.
-func (a *Attempt) readBy(now int64) int64 {
-	t := &a.client.settings.Timeouts
-	if a.phase == End {
-		return earliest(after(now, endGrace), a.totalBy)
-	}
-	if a.phase != FirstEvent {
-		return earliest(after(now, t.Idle), a.totalBy)
-	}
-	// Before the first event models think: the idle limit is not meant for
-	// that. Silence is borne for as long as the head's was.
-	silence := t.FirstByte
-	if silence > 0 {
-		silence = max(silence, t.Idle)
-	}
-	return earliest(earliest(after(now, silence), a.firstEventBy), a.totalBy)
-}

@@ -19,9 +19,9 @@ type body struct {
 	chunks  chunked
 }
 
-// frame tells how the body after a head is framed, RFC 9112 section 6.3. The
+// frameBody tells how the body after a head is framed, RFC 9112 section 6.3. The
 // head has been checked for contradictions.
-func frame(status, contentLength int, head bool) body {
+func frameBody(status, contentLength int, head bool) body {
 	switch {
 	case head || status == 304:
 		return body{done: true} // the fields describe a body that is not sent

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Client is one provider: where it is, what it knows us by, its connections
-// and its health. Everything in it may be used by many goroutines.
+// Client is one provider: where it is, what it knows us by, and its connections.
+// Everything in it may be used by many goroutines.
 type Client struct {
 	settings Settings
 	target   target
@@ -18,8 +18,7 @@ type Client struct {
 	dialer   net.Dialer
 	tls      *tls.Config // nil: plain HTTP
 
-	pool   pool
-	health health
+	pool pool
 
 	inflight  atomic.Int64 // attempts between Send and Close
 	lingering atomic.Int64 // connections that wait for the end of an answer nobody reads any more
@@ -106,28 +105,5 @@ func (c *Client) Stats() Stats {
 		Lingered: c.counters.lingered.Load(),
 		Idle:     c.pool.idle(),
 		Inflight: c.inflight.Load(),
-	}
-}
-
-// enter takes one of MaxConcurrency places, and says whether the attempt is
-// one that finds out how a sick provider is.
-func (c *Client) enter() (probe, ok bool) {
-	n := c.inflight.Add(1)
-	if limit := c.settings.MaxConcurrency; limit > 0 && n > limit {
-		c.inflight.Add(-1)
-		return false, false
-	}
-	if c.Healthy() {
-		return false, true
-	}
-	c.health.probes.Add(1)
-	return true, true
-}
-
-// leave gives the place back.
-func (c *Client) leave(probe bool) {
-	c.inflight.Add(-1)
-	if probe {
-		c.health.probes.Add(-1)
 	}
 }

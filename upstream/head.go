@@ -82,7 +82,7 @@ func (a *Attempt) takeHead(end int, q *Request) error {
 		return err
 	}
 	a.status, a.bulky = a.header.StatusCode(), end > bufferSizes[0]
-	a.body = frame(a.status, a.header.ContentLength(), q.Method == "HEAD")
+	a.body = frameBody(a.status, a.header.ContentLength(), q.Method == "HEAD")
 	a.rest = a.buf.b[end:a.have]
 	if len(a.rest) == 0 || a.body.done {
 		a.body.extra = a.body.extra || len(a.rest) > 0

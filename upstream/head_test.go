@@ -37,7 +37,7 @@ func scanHead(b []byte, step int) (scanned, error) {
 		if err := parseHead(&head, b[:end]); err != nil {
 			return scanned{}, err
 		}
-		return scanned{end, h.status, frame(h.status, head.ContentLength(), false), head.ConnectionClose()}, nil
+		return scanned{end, h.status, frameBody(h.status, head.ContentLength(), false), head.ConnectionClose()}, nil
 	}
 }
 

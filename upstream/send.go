@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"strconv"
 	"time"
 )
 
@@ -23,8 +22,7 @@ func (a *Attempt) Send(c *Client, q *Request) error {
 	if !q.clean() {
 		return a.fail(ErrBadRequest)
 	}
-	var free bool
-	if a.probe, free = c.enter(); !free {
+	if !c.enter() {
 		return a.fail(ErrBusy)
 	}
 	a.begin(c, q)
@@ -66,7 +64,7 @@ func (a *Attempt) exchange(q *Request, fresh bool) *Error {
 		a.buf = acquireBuffer(0)
 	}
 	if err := a.write(q); err != nil {
-		if !a.answeredEarly(q, err) {
+		if !a.answeredEarly(q) {
 			a.phase = Write
 			return a.fail(err)
 		}
@@ -104,10 +102,7 @@ func (a *Attempt) connect(fresh bool) error {
 		}
 	}
 	by := earliest(after(now, c.settings.Timeouts.Connect), a.totalBy)
-	ctx, hangup := context.WithCancel(context.Background())
-	if by != 0 {
-		ctx, hangup = context.WithDeadline(context.Background(), at(by))
-	}
+	ctx, hangup := until(by)
 	defer hangup()
 	l := &line{hangup: hangup, expires: now + lifetime()}
 	if !a.attach(l) {
@@ -126,6 +121,14 @@ func (a *Attempt) reuse(l *line, now int64) error {
 	return nil
 }
 
+// until is a context that ends at an instant; 0 is never.
+func until(by int64) (context.Context, context.CancelFunc) {
+	if by == 0 {
+		return context.WithCancel(context.Background())
+	}
+	return context.WithDeadline(context.Background(), at(by))
+}
+
 // write sends the request. A body that fits beside the head goes with it.
 func (a *Attempt) write(q *Request) error {
 	a.phase = Write
@@ -141,92 +144,10 @@ func (a *Attempt) write(q *Request) error {
 	return err
 }
 
-// assemble lays the request out as few segments: the head and what of the body
-// fits behind it in the buffer, then the rest of the body where it is.
-func (a *Attempt) assemble(q *Request) [][]byte {
-	head := a.client.appendHead(a.buf.b[:0], q)
-	out := append(a.out[:0], nil)
-	for _, b := range q.Body {
-		n := copy(head[len(head):cap(head)], b)
-		if head = head[:len(head)+n]; n < len(b) {
-			out = append(out, b[n:])
-		}
-	}
-	out[0] = head
-	return out
-}
-
-// appendHead appends the request's head.
-func (c *Client) appendHead(dst []byte, q *Request) []byte {
-	dst = append(dst, q.Method...)
-	dst = append(dst, ' ')
-	dst = append(dst, c.target.prefix...)
-	dst = append(dst, q.Path...)
-	if len(q.Query) > 0 {
-		dst = append(dst, '?')
-		dst = append(dst, q.Query...)
-	}
-	dst = append(dst, " HTTP/1.1\r\n"...)
-	dst = append(dst, c.head...)
-	if len(q.ContentType) > 0 {
-		dst = appendLine(dst, "Content-Type: ", q.ContentType)
-	}
-	if len(q.RequestID) > 0 {
-		dst = appendLine(dst, "X-Request-Id: ", q.RequestID)
-	}
-	dst = append(dst, q.Header...)
-	if size := q.size(); size > 0 || q.Method != "GET" && q.Method != "HEAD" {
-		dst = append(dst, "Content-Length: "...)
-		dst = strconv.AppendInt(dst, int64(size), 10)
-		dst = append(dst, '\r', '\n')
-	}
-	return append(dst, '\r', '\n')
-}
-
-func appendLine(dst []byte, name string, value []byte) []byte {
-	dst = append(dst, name...)
-	dst = append(dst, value...)
-	return append(dst, '\r', '\n')
-}
-
-// size is the body's length.
-func (q *Request) size() int {
-	n := 0
-	for _, b := range q.Body {
-		n += len(b)
-	}
-	return n
-}
-
-// clean reports whether nothing in the request's line or in the values set
-// here can end a line.
-func (q *Request) clean() bool {
-	return q.Method != "" && q.Path != "" && q.Path[0] == '/' &&
-		visible(q.Method) && visible(q.Path) && visible(q.Query) &&
-		printable(q.ContentType) && printable(q.RequestID)
-}
-
-func visible[T string | []byte](s T) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-func printable(s []byte) bool {
-	for _, b := range s {
-		if b < ' ' && b != '\t' || b == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
 // answeredEarly looks for the answer of a provider that did not want to read
-// the whole request, such as 413 or 401, and closed. The line is spent anyway.
-func (a *Attempt) answeredEarly(q *Request, broken error) bool {
+// the whole request, such as 413 or 401, and closed. One that neither closes
+// nor reads on is found out by the write limit. The line is spent anyway.
+func (a *Attempt) answeredEarly(q *Request) bool {
 	if a.cancelled() {
 		return false
 	}

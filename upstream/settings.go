@@ -12,7 +12,7 @@ type Timeouts struct {
 	Connect    time.Duration // name lookup, TCP and TLS handshake together
 	Write      time.Duration // the whole request
 	FirstByte  time.Duration // from the request's last byte until the answer's head is in hand
-	FirstEvent time.Duration // since Send began, while Await(FirstEvent)
+	FirstEvent time.Duration // since Send began, while Await(FirstEvent); silence of FirstByte or Idle, the longer, ends that too
 	Idle       time.Duration // of one read, while Await(Event) or Await(Body)
 	Total      time.Duration // since Send began, the whole attempt, if Request.Stream is not set
 	// StreamTotal is Total for requests with Stream set.
