@@ -38,7 +38,7 @@ type gateway struct {
 	watcher  *downstream.Watcher
 	limiter  *overload.Limiter
 	demo     *demoProvider // nil with a database of one's own
-	snapshot *store.Snapshot
+	keeper   *keeper       // nil with the embedded store
 	adminKey adminKey
 	outage   error       // why the store could not be used at the start; nil: it could
 	savedAt  time.Time   // of the configuration that serves instead, if there is one
@@ -77,9 +77,9 @@ func (g *gateway) open() (err error) {
 		g.demo = &demoProvider{log: g.log}
 		source = demoSource{Source: g.store, demo: g.demo}
 	} else {
-		g.snapshot = store.NewSnapshot(g.o.DataDir, sealer)
+		g.keeper = newKeeper(store.NewSnapshot(g.o.DataDir, sealer), g.metrics, g.log)
 	}
-	g.live = route.NewLive(builder, source, g.keepSnapshot)
+	g.live = route.NewLive(builder, source, g.keeper.keep)
 	g.pool = tokens.NewPool(tokens.Options{Workers: g.o.TokenWorkers, Queue: g.o.TokenQueue})
 	g.metrics.GaugeFunc("llm_proxy_token_queue_length", func() int64 { return int64(g.pool.Queued()) })
 	g.limiter = newLimiter(g.o, g.metrics)
@@ -119,18 +119,6 @@ func (g *gateway) reload(ctx context.Context) (admin.Applied, error) {
 	}
 	set := t.Set()
 	return admin.Applied{Version: t.Version, Providers: len(set.Providers), Credentials: len(set.Credentials)}, nil
-}
-
-// keepSnapshot writes the configuration that came to serve to disk, for a
-// start without the database.
-func (g *gateway) keepSnapshot(set *config.Set) {
-	if g.snapshot == nil {
-		return
-	}
-	if err := g.snapshot.Save(set); err != nil {
-		g.metrics.SnapshotErrors.Inc()
-		g.log.Error("snapshot not written", "error", err)
-	}
 }
 
 // newBuilder resolves what all providers have in common.
@@ -197,6 +185,9 @@ func (g *gateway) close() {
 	}
 	if g.live != nil {
 		g.live.Close()
+	}
+	if g.keeper != nil {
+		g.keeper.close()
 	}
 	if g.demo != nil {
 		g.demo.close()

@@ -85,7 +85,7 @@ func (g *gateway) start(ctx context.Context) (firstStart, error) {
 // startFromSnapshot serves the last good configuration; without one the
 // gateway waits for the database, not ready.
 func (g *gateway) startFromSnapshot(cause error) {
-	set, at, err := g.snapshot.Load()
+	set, at, err := g.keeper.load()
 	g.outage, g.savedAt = cause, at
 	if err == nil {
 		_, err = g.live.Apply(set)
