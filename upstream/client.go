@@ -34,7 +34,7 @@ type counters struct {
 type Stats struct {
 	Dials    int64 // connections opened, failed ones too
 	Reuses   int64 // requests on a pooled connection
-	Stale    int64 // pooled connections found dead before use
+	Stale    int64 // pooled connections found dead or too old before use
 	Repeats  int64 // requests sent again because a pooled connection died under them
 	Lingered int64 // connections saved after a stream by waiting for its last chunk
 	Idle     int64 // connections in the pool now

@@ -11,9 +11,9 @@ const earlyWait = 100 * time.Millisecond
 
 // Send sends the request and returns when the answer's head is in hand.
 //
-// A pooled connection that dies before any byte of an answer is replaced by a
-// fresh one, once: the provider closed it while it was idle. Every other
-// failure is the caller's to judge. The error is an *Error.
+// A pooled connection that the provider turns out to have closed while it was
+// idle is replaced by a fresh one, once. Every other failure is the caller's to
+// judge. The error is an *Error.
 func (a *Attempt) Send(c *Client, q *Request) error {
 	if a.client != nil {
 		panic("BUG: Send on an attempt that is not closed")
@@ -27,9 +27,10 @@ func (a *Attempt) Send(c *Client, q *Request) error {
 	}
 	a.begin(c, q)
 	err := a.exchange(q, false)
-	if err != nil && a.repeatable(err) {
+	if a.stale(err) {
 		c.counters.repeats.Add(1)
 		a.drop()
+		a.release()
 		err = a.exchange(q, true)
 	}
 	if err != nil {
@@ -76,10 +77,18 @@ func (a *Attempt) exchange(q *Request, fresh bool) *Error {
 	return nil
 }
 
-// repeatable reports whether the failure is that of a connection which was
-// dead when it came out of the pool.
-func (a *Attempt) repeatable(err *Error) bool {
-	return err.Reused && !a.came && !err.Timeout && !err.Cancelled
+// stale reports whether the pooled line was at its end when the request was
+// sent: it broke before any byte of an answer, or carried the farewell that
+// some servers say to idle connections.
+func (a *Attempt) stale(err *Error) bool {
+	switch {
+	case !a.reused:
+		return false
+	case err == nil:
+		return a.status == 408 && a.header.ConnectionClose()
+	default:
+		return !a.came && !err.Timeout && !err.Cancelled
+	}
 }
 
 // drop ends the line and parts with it.

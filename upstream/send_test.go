@@ -168,6 +168,36 @@ func TestWriteThatBreaks(t *testing.T) {
 	}
 }
 
+// Some servers say 408 to a connection that was idle for too long, and close: a
+// request that crosses it on the way has not been heard.
+func TestFarewellToAnIdleConnection(t *testing.T) {
+	f := func(answer string, repeats int64, status int) {
+		t.Helper()
+		p := provide(t, func(p *peer) {
+			for said := ok; ; said = answer {
+				if _, okay := p.request(); !okay {
+					return
+				}
+				p.say(said)
+			}
+		})
+		c := p.client()
+		var a Attempt
+		if _, _, err := exchange(&a, c, post("{}")); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := exchange(&a, c, post("{}"))
+		if s := c.Stats(); err != nil || got != status || s.Repeats != repeats {
+			t.Errorf("%q: got %d %v and %+v, want %d and %d repeats", answer, got, err, s, status, repeats)
+		}
+		p.stop()
+	}
+	f("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 1, 200)
+	f("HTTP/1.0 408 Request Timeout\r\n\r\n", 1, 200)
+	f("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", 0, 408)
+	f("HTTP/1.1 503 Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 0, 503)
+}
+
 // Nobody can know that an idle connection will be closed while the request is
 // on its way: that request is sent again, once, on a connection of its own.
 func TestDeadPooledConnectionIsReplacedOnce(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"unsafe"
 )
 
-// rawMax is how much one raw write gives to the kernel. More would keep this
-// thread's processor from the other goroutines for longer than a switch costs.
+// rawMax is how much one raw call moves. More would keep this thread's processor
+// from the other goroutines for longer than a switch costs.
 const rawMax = 64 << 10
 
 // socket is a TCP connection whose reads and writes are made by the calling
@@ -62,7 +62,7 @@ func (s *socket) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	s.p = p
+	s.p = p[:min(len(p), rawMax)]
 	err := s.wait()
 	s.p = nil
 	switch {
