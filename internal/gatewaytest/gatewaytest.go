@@ -42,6 +42,9 @@ type Options struct {
 	Env  map[string]string // settings; DB_URL for PostgreSQL
 	Args []string          // after "serve"
 	Dir  string            // working folder and DATA_DIR; a new one when empty
+	// Socket is a listening socket to pass on, as systemd's socket activation
+	// does; HOST and PORT say nothing then.
+	Socket *os.File
 	// MayFail takes an exit code other than 0 for granted.
 	MayFail bool
 }
@@ -86,6 +89,11 @@ func Start(tb testing.TB, opts ...Options) *Gateway {
 	}
 	g.Canary(g.AdminKey)
 	g.cmd = exec.Command(program, append([]string{"serve"}, o.Args...)...)
+	if o.Socket != nil {
+		// The process must be told its own number, which only a shell knows in advance.
+		g.cmd = exec.Command("/bin/sh", append([]string{"-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"`, program, "serve"}, o.Args...)...)
+		g.cmd.ExtraFiles = []*os.File{o.Socket}
+	}
 	g.cmd.Dir = o.Dir
 	g.cmd.Env = g.environment(o.Env)
 	g.cmd.Stdout, g.cmd.Stderr = &g.out, &g.out
