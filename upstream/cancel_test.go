@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -268,6 +269,50 @@ func TestCancelAgainstClose(t *testing.T) {
 	f("plain", plain, plain.client(), 200, 50)
 	secure, roots := provideTLS(t, nil, echoes)
 	f("TLS", secure, secure.client(trusting(roots)), 40, 20)
+}
+
+// The same in the very moment of Close, over and over: what a cancel and the
+// owner do to the line there is a handful of instructions apart.
+func TestCancelInTheMomentOfClose(t *testing.T) {
+	p := provide(t, echoes)
+	c := p.client()
+	var a Attempt
+	var closing, done atomic.Int64
+	const rounds = 5000
+	go func() {
+		for round := int64(1); round <= rounds; round++ {
+			for closing.Load() < round {
+				runtime.Gosched()
+			}
+			for range rand.N(400) {
+				closing.Load() // burns a little time
+			}
+			a.Cancel(ClientGone)
+			done.Store(round)
+		}
+	}()
+	for round := int64(1); round <= rounds; round++ {
+		a.Reset()
+		if err := a.Send(c, post("{}")); err != nil {
+			t.Fatal(err)
+		}
+		if body, err := read(&a); err != nil || body != "{}" {
+			t.Fatalf("got %q %v", body, err)
+		}
+		closing.Store(round)
+		for range rand.N(100) {
+			closing.Load()
+		}
+		a.Close()
+		for done.Load() < round {
+			runtime.Gosched()
+		}
+	}
+	if s := c.Stats(); s.Stale != 0 || s.Repeats != 0 {
+		t.Errorf("got %+v: connections in the pool were ended", s)
+	} else if s.Dials == 1 {
+		t.Skip("no cancel was in time")
+	}
 }
 
 // echoes answers with what it was sent, in either framing.
