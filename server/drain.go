@@ -32,15 +32,20 @@ func (s *Server) Leave() {
 // Shutdown drains: nothing is accepted any more and new requests are refused,
 // those in flight may finish until ctx ends. Then their providers are left,
 // open streams end in an error event, and who waits for an answer gets 503.
+// After a Leave there is another turn in which new requests are served: of
+// connections that were accepted at the last moment, and could not know.
 //
 // It returns when every connection is closed or, with an error that counts
 // the others, half a second after ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.Leave()
+	if s.draining.Load() {
+		refuse := time.AfterFunc(idleTurn, func() { s.refusing.Store(true) })
+		defer refuse.Stop()
+	} else {
+		s.refusing.Store(true)
+		s.Leave()
+	}
 	s.stopListening()
-	s.closeIdle(idleTurn) // after a long Leave: before they could be refused
-	s.refusing.Store(true)
-
 	stop := context.AfterFunc(ctx, func() { s.inflight.stop(drained) })
 	defer stop()
 	hard, cancel := afterEnd(ctx, lastWords)

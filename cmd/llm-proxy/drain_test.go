@@ -119,8 +119,9 @@ func read(t *testing.T, resp *http.Response, err error) string {
 // TestDrainWithAThousandStreams: those that end in time end well, all others
 // are told, and nobody's connection just breaks.
 func TestDrainWithAThousandStreams(t *testing.T) {
-	const grace = 4 * time.Second
-	s := newStage(t, gatewaytest.Options{Env: map[string]string{"SHUTDOWN_GRACE_SECS": "4", "LOG_LEVEL": "info", "OVERLOAD_DELAY_MS": "0"}})
+	const grace = 3 * time.Second
+	t.Parallel()
+	s := newStage(t, gatewaytest.Options{Env: map[string]string{"SHUTDOWN_GRACE_SECS": "3", "LOG_LEVEL": "info", "OVERLOAD_DELAY_MS": "0"}})
 	client := newClient(t)
 	prompts := map[string]int{"short": 900, "endless": 100}
 	texts := make(chan [2]string, 1000)
@@ -185,6 +186,7 @@ func TestDrainWithAThousandStreams(t *testing.T) {
 // TestDrainOnKeptAliveConnections: who uses a connection during the drain is
 // told to use it no more, and where else to try is left to the client.
 func TestDrainOnKeptAliveConnections(t *testing.T) {
+	t.Parallel()
 	f := func(delay string, wantStatus int) {
 		t.Helper()
 		s := newStage(t, gatewaytest.Options{Env: map[string]string{"DRAIN_DELAY_SECS": delay}})
@@ -243,6 +245,7 @@ func TestDrainOnKeptAliveConnections(t *testing.T) {
 
 // TestSecondSignal ends a drain at once.
 func TestSecondSignal(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, gatewaytest.Options{Env: map[string]string{"SHUTDOWN_GRACE_SECS": "60"}, MayFail: true})
 	resp, err := s.ask(newClient(t), "endless", true)
 	if err != nil {

@@ -102,8 +102,8 @@ func (g *gateway) startFromSnapshot(cause error) {
 // balancers may notice, then requests in flight end, for SHUTDOWN_GRACE_SECS.
 func (g *gateway) drain(ln net.Listener, served <-chan error) error {
 	g.log.Info("draining", "delay", g.o.DrainDelay.String(), "grace", g.o.ShutdownGrace.String())
-	g.server.Leave()
 	if g.o.DrainDelay > 0 {
+		g.server.Leave()
 		<-time.After(g.o.DrainDelay) // a second signal ends the process
 	}
 	_ = ln.Close() // here too: the server may not have come to serve it yet
