@@ -116,12 +116,15 @@ func read(t *testing.T, resp *http.Response, err error) string {
 	return string(b)
 }
 
+// promptRace keeps the race detector from sleeping for a second at the end.
+const promptRace = "exitcode=66 atexit_sleep_ms=0"
+
 // TestDrainWithAThousandStreams: those that end in time end well, all others
 // are told, and nobody's connection just breaks.
 func TestDrainWithAThousandStreams(t *testing.T) {
 	const grace = 3 * time.Second
 	t.Parallel()
-	s := newStage(t, gatewaytest.Options{Env: map[string]string{"SHUTDOWN_GRACE_SECS": "3", "LOG_LEVEL": "info", "OVERLOAD_DELAY_MS": "0"}})
+	s := newStage(t, gatewaytest.Options{Env: map[string]string{"SHUTDOWN_GRACE_SECS": "3", "LOG_LEVEL": "info", "OVERLOAD_DELAY_MS": "0", "GORACE": promptRace}})
 	client := newClient(t)
 	prompts := map[string]int{"short": 900, "endless": 100}
 	texts := make(chan [2]string, 1000)

@@ -176,10 +176,14 @@ func newLimiter(o *config.Options, m *metrics.Registry) *overload.Limiter {
 	return l
 }
 
+// lastCounts is how long an end waits for token counts: it and the last words
+// to clients must not take more than a second after the grace.
+const lastCounts = 300 * time.Millisecond
+
 // close gives back what newGateway opened.
 func (g *gateway) close() {
 	if g.pool != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), lastCounts)
 		g.pool.Close(ctx)
 		cancel()
 	}
