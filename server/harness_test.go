@@ -181,7 +181,19 @@ func (s *sink) Record(r usage.Record) {
 	s.records = append(s.records, r)
 }
 
-// last waits for the n-th record.
+func (s *sink) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.records)
+}
+
+func (s *sink) all() []usage.Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]usage.Record(nil), s.records...)
+}
+
+// wait waits for the n-th record.
 func (s *sink) wait(t *testing.T, n int) usage.Record {
 	t.Helper()
 	var got usage.Record
