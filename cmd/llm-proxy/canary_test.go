@@ -58,7 +58,7 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 type canaries struct {
 	env                                                  map[string]string
 	adminKey, secretKey, metricsKey, dbPassword          string
-	clientKey, wrongKey, providerKey, refusedKey, stored string
+	clientKey, wrongKey, providerKey, refusedKey string
 	prompt, answer                                       string
 }
 

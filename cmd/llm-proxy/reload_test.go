@@ -40,17 +40,17 @@ func TestReloadUnderLoad(t *testing.T) {
 	roads := []hand{adminHand{g}, reloadHand{sqlHand{f.db, true}, g}, sqlHand{f.db, false}}
 	began := time.Now()
 	for i := range changes {
-		version := f.change(t, roads[rand.IntN(len(roads))], g)
+		f.change(t, roads[rand.IntN(len(roads))], g)
 		switch {
 		case i%(changes/polled) == changes/polled/2:
 			// Nobody hears of this one.
-			version = f.change(t, sqlHand{f.db, true}, g)
+			version := f.change(t, sqlHand{f.db, true}, g)
 			if took := g.reaches(t, version); took > 3*time.Second {
 				t.Errorf("a change that only the poll could see served after %v", took)
 			}
 		case i == changes/2:
 			f.endListener(t)
-			version = f.change(t, sqlHand{f.db, false}, g)
+			version := f.change(t, sqlHand{f.db, false}, g)
 			if took := g.reaches(t, version); took > time.Second {
 				t.Errorf("without its listener the gateway caught up after %v", took)
 			}
