@@ -56,10 +56,10 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 
 // canaries are the secrets of one run. A secret is wherever its text is.
 type canaries struct {
-	env                                                  map[string]string
-	adminKey, secretKey, metricsKey, dbPassword          string
+	env                                          map[string]string
+	adminKey, secretKey, metricsKey, dbPassword  string
 	clientKey, wrongKey, providerKey, refusedKey string
-	prompt, answer                                       string
+	prompt, answer                               string
 }
 
 // plant makes the secrets, and the settings that carry some of them.
