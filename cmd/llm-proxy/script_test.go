@@ -68,8 +68,10 @@ func TestScript(t *testing.T) {
 			w := newWorld(e.T().(testing.TB))
 			e.Values[worldKey{}] = w
 			e.Setenv("PATH", os.Getenv("PATH"))
+			program, err := gatewaytest.Binary()
+			e.Setenv("PROGRAM", program)
 			e.Defer(w.end)
-			return nil
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"provider": on((*world).provider), "answers": on((*world).answers), "once": on((*world).once),
