@@ -11,6 +11,7 @@ import (
 
 	"llmproxy/demo"
 	"llmproxy/route"
+	"llmproxy/store"
 )
 
 // announce tells whoever started the gateway where it is, what is on and what
@@ -66,10 +67,11 @@ type fact struct {
 // state collects what is on and what is off.
 func (g *gateway) state() []fact {
 	t := g.live.Table()
+	open := g.o.AllowAnonymous && (t.Empty() || len(t.Set().Credentials) == 0)
 	return []fact{
 		{"store", g.outage == nil, g.storeDetail()},
 		{"configuration", !t.Empty(), g.configurationDetail(t)},
-		{"client auth", !g.o.AllowAnonymous, choose(g.o.AllowAnonymous, "ALLOW_ANONYMOUS lets everyone in while there is no client key", "a key on every request")},
+		{"client auth", !open, choose(open, "ALLOW_ANONYMOUS lets everyone in while there is no client key", "a key on every request")},
 		{"admin API", g.adminKey.isSet, choose(g.adminKey.isSet, "/admin/v1", "set ADMIN_KEY")},
 		{"encrypted provider keys", g.o.SecretKey != "", choose(g.o.SecretKey != "", "AES-256-GCM", "provider keys lie in plain text: set SECRET_KEY")},
 		{"TLS", g.o.TLSCertFile != "", g.tlsDetail()},
@@ -98,7 +100,7 @@ func (g *gateway) storeDetail() string {
 	case g.embedded():
 		return "SQLite in " + g.o.DataDir
 	case g.outage != nil:
-		return "PostgreSQL cannot be used yet: " + g.outage.Error()
+		return "PostgreSQL cannot be used yet: " + strings.TrimPrefix(g.outage.Error(), store.ErrUnavailable.Error()+": ")
 	}
 	return "PostgreSQL"
 }

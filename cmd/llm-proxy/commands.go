@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -81,10 +80,10 @@ func askHealth(_ context.Context, o *config.Options, out io.Writer) error {
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	client := fasthttp.Client{TLSConfig: &tls.Config{InsecureSkipVerify: true}} // our own address; nothing secret is sent
+	client := fasthttp.Client{DialDualStack: true, TLSConfig: &tls.Config{InsecureSkipVerify: true}} // our own address; nothing secret is sent
 	status, body, err := client.GetTimeout(nil, scheme+"://"+net.JoinHostPort(host, strconv.Itoa(o.Port))+"/health", 3*time.Second)
 	if err != nil {
-		return err
+		return fmt.Errorf("the gateway does not answer: %w", err)
 	}
 	if status != fasthttp.StatusOK {
 		return fmt.Errorf("the gateway answers %d", status)
@@ -95,13 +94,13 @@ func askHealth(_ context.Context, o *config.Options, out io.Writer) error {
 
 // mock serves the demo provider by itself, for load tests.
 func mock(ctx context.Context, o *config.Options, out io.Writer) error {
+	options, err := mockOptions(o.Args)
+	if err != nil {
+		return fmt.Errorf("mock: %w", err)
+	}
 	ln, err := net.Listen("tcp", net.JoinHostPort(o.Host, strconv.Itoa(o.Port)))
 	if err != nil {
 		return err
-	}
-	options, err := mockOptions(o.Args)
-	if err != nil {
-		return errors.Join(err, ln.Close())
 	}
 	s := demo.New(options)
 	fmt.Fprintf(out, "mock provider on http://%s/v1, model %q\n", ln.Addr(), demo.Model)

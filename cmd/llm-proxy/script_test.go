@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -86,8 +87,15 @@ func TestScript(t *testing.T) {
 			"header": on((*world).header), "keep": on((*world).keep), "from-file": on((*world).fromFile), "metric": on((*world).metric),
 		},
 		Condition: func(name string) (bool, error) {
-			if name == "root" {
+			switch name {
+			case "root":
 				return os.Geteuid() == 0, nil
+			case "ipv6":
+				ln, err := net.Listen("tcp", "[::1]:0")
+				if err == nil {
+					ln.Close()
+				}
+				return err == nil, nil
 			}
 			return false, fmt.Errorf("no condition %s", name)
 		},
