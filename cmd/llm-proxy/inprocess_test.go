@@ -96,6 +96,12 @@ func (g *inProcess) admin(t *testing.T, method, path string, body any) (int, map
 // served is the version of the configuration that serves.
 func (g *inProcess) served(t *testing.T) int64 {
 	t.Helper()
+	return g.metric(t, "llm_proxy_config_version")
+}
+
+// metric is the value of one series, written as the page has it.
+func (g *inProcess) metric(t *testing.T, series string) int64 {
+	t.Helper()
 	resp, err := g.client.Get(g.url + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -105,11 +111,11 @@ func (g *inProcess) served(t *testing.T) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, value, found := strings.Cut(string(page), "\nllm_proxy_config_version ") // quicker than a pattern, on a page this long
+	_, value, found := strings.Cut(string(page), "\n"+series+" ") // quicker than a pattern, on a page this long
 	value, _, _ = strings.Cut(value, "\n")
 	n, err := strconv.ParseFloat(value, 64)
 	if !found || err != nil {
-		t.Fatalf("config_version is %q in\n%s", value, page)
+		t.Fatalf("%s is %q in\n%s", series, value, page)
 	}
 	return int64(n)
 }

@@ -269,9 +269,22 @@ func (f *fleet) endListener(t *testing.T) {
 // version serves, and what was removed has no connections.
 func (f *fleet) checkQuiet(t *testing.T, g *inProcess) {
 	t.Helper()
+	if n := g.metric(t, `llm_proxy_active_requests{endpoint="/v1/chat/completions"}`); n != 0 {
+		t.Errorf("%d requests are active", n)
+	}
 	h := adminHand{g}
 	for id := range f.rows {
 		h.remove(t, "providers", id)
+	}
+	for _, guest := range f.guests {
+		if guest.state.Load().(presence).model {
+			f.toggleGuestModel(t, h, g, guest)
+		}
+	}
+	for i, p := range f.providers[1:] {
+		if !soon(func() bool { return p.Open() == 0 }) {
+			t.Errorf("%d connections to provider %d, which is not configured any more", p.Open(), i+1)
+		}
 	}
 	var version, connections int64
 	if err := f.db.QueryRow(context.Background(), "SELECT version FROM config_version").Scan(&version); err != nil {
