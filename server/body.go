@@ -58,7 +58,8 @@ var errLimit = fasthttp.ErrBodyTooLarge
 // expected length, or negative.
 func readAll(r io.Reader, b []byte, declared, limit int64) ([]byte, error) {
 	if want := min(declared+1, firstRead); int64(cap(b)) < want {
-		b = make([]byte, 0, want)
+		dropBuffer(b)
+		b = newBuffer(int(want))
 	}
 	for {
 		if len(b) == cap(b) {
@@ -76,14 +77,4 @@ func readAll(r io.Reader, b []byte, declared, limit int64) ([]byte, error) {
 			return b, err
 		}
 	}
-}
-
-// grow returns b with more room: twice as much, or just enough when the
-// declared length is nearer.
-func grow(b []byte, declared int64) []byte {
-	room := max(2*cap(b), 4096)
-	if d := int(declared) + 1; d > cap(b) && d < room {
-		room = d
-	}
-	return append(make([]byte, 0, room), b...)
 }

@@ -129,9 +129,6 @@ func (s *Server) acquire(ctx *fasthttp.RequestCtx, e *endpoint) *exchange {
 	return x
 }
 
-// keepBytes is the largest buffer that stays with a pooled exchange.
-const keepBytes = 64 << 10
-
 // release gives the exchange back. It must be settled.
 func (s *Server) release(x *exchange) {
 	x.journey = journey{}
@@ -148,13 +145,6 @@ func (s *Server) release(x *exchange) {
 	x.model, x.headers, x.upID = kept(x.model), kept(x.headers), kept(x.upID)
 	clear(x.segments[:])
 	s.exchanges.Put(x)
-}
-
-func kept(b []byte) []byte {
-	if cap(b) > keepBytes {
-		return nil
-	}
-	return b[:0]
 }
 
 func (r stopReason) cancelReason() upstream.CancelReason {
