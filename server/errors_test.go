@@ -168,3 +168,15 @@ func TestOverload(t *testing.T) {
 		t.Errorf("the first request: %d %s", a.status, a.body)
 	}
 }
+
+// A refused request knows nothing of the one before it on the same connection.
+func TestRefusalForgetsTheRequestBefore(t *testing.T) {
+	r := start(t, serves(fakeprovider.Start(t)))
+	for range 20 {
+		r.post(chat, hello)
+		r.post(chat, hello, "Authorization: Bearer wrong")
+	}
+	if n := r.metric("llm_proxy_requests_total", `status_code="401"`, `model="none"`); n != 20 {
+		t.Errorf("%v of 20 refused requests are counted without a model", n)
+	}
+}

@@ -133,7 +133,7 @@ func (s *Server) acquire(ctx *fasthttp.RequestCtx, e *endpoint) *exchange {
 func (s *Server) release(x *exchange) {
 	x.journey = journey{}
 	x.attempt.Reset()
-	x.outgoing = upstream.Request{}
+	x.outgoing, x.parsed = upstream.Request{}, openai.Request{}
 	x.reason.Store(uint32(running))
 	select {
 	case <-x.wake:

@@ -14,20 +14,13 @@ import (
 // failure is the last provider's error answer. It is the client's when no
 // other provider is left, or when it is the client's own fault.
 type failure struct {
-	status  int // 0: no provider has spoken
 	body    []byte
 	headers fasthttp.ResponseHeader
 }
 
 func (f *failure) reset() {
-	f.status, f.body = 0, kept(f.body)
+	f.body = kept(f.body)
 	f.headers.Reset()
-}
-
-// keep notes the answer's status and header; the body is read already.
-func (f *failure) keep(a *upstream.Attempt, status int) {
-	f.status = status
-	a.Header().CopyTo(&f.headers)
 }
 
 // spokeError is an answer that is no success; it stands in x.failure.

@@ -23,11 +23,9 @@ func newRouter() *router.Router {
 	r.RedirectFixedPath = false
 	r.HandleOPTIONS = false
 	r.NotFound = func(ctx *fasthttp.RequestCtx) {
-		nameAnswer(ctx)
 		fail(ctx, openai.ErrNotFound(string(ctx.Method()), string(ctx.URI().PathOriginal())))
 	}
 	r.MethodNotAllowed = func(ctx *fasthttp.RequestCtx) {
-		nameAnswer(ctx)
 		fail(ctx, openai.ErrMethod(string(ctx.Method()), string(ctx.URI().PathOriginal())))
 	}
 	return r
@@ -55,7 +53,7 @@ func (s *Server) newHTTP(handler fasthttp.RequestHandler) *fasthttp.Server {
 		NoDefaultContentType:         true,
 		SecureErrorLogMessage:        true,
 		CloseOnShutdown:              true,
-		Concurrency:                  1 << 20, // hasRoom is the limit
+		Concurrency:                  1 << 20, // the Limiter is the limit
 		Logger:                       quiet{s.journal.log},
 		ConnState:                    noteState,
 	}

@@ -20,9 +20,6 @@ var contentJSON = []byte("application/json")
 // model and stream_options.include_usage spliced. It is valid until the next fill.
 func (x *exchange) fill(q *upstream.Request, t *route.Target) {
 	model := t.Upstream(x.model[:0], x.public, x.cut)
-	if model != nil && x.parsed.Model == nil {
-		model = nil
-	}
 	q.Method, q.Path, q.ContentType = "POST", x.endpoint.upstream, contentJSON
 	q.Header = x.extraHeaders()
 	q.Body = x.parsed.Splice(x.segments[:0], x.body, model, x.askUsage)

@@ -33,7 +33,6 @@ func (s *Server) forClients(path string, p page) fasthttp.RequestHandler {
 		if err != nil {
 			status = fail(ctx, err)
 		}
-		nameAnswer(ctx)
 		s.countPage(endpoint, caller, status, start)
 	}
 }
@@ -50,14 +49,12 @@ func (s *Server) countPage(endpoint metrics.Label, caller *route.Caller, status 
 
 // liveness says that the process can serve.
 func (s *Server) liveness(ctx *fasthttp.RequestCtx) {
-	nameAnswer(ctx)
 	writeJSON(ctx, []byte(`{"status":"ok"}`))
 }
 
 // readiness says whether requests should be sent here: not while draining, and
 // not before a configuration has arrived.
 func (s *Server) readiness(ctx *fasthttp.RequestCtx) {
-	nameAnswer(ctx)
 	switch {
 	case s.draining.Load():
 		ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
@@ -72,7 +69,6 @@ func (s *Server) readiness(ctx *fasthttp.RequestCtx) {
 
 // detailed tests all providers for whoever has a client key or the admin's.
 func (s *Server) detailed(ctx *fasthttp.RequestCtx) {
-	nameAnswer(ctx)
 	key := credential(ctx)
 	if s.live.Table().Caller(key) == nil && !s.isAdmin(key) {
 		fail(ctx, openai.ErrInvalidKey())
@@ -89,7 +85,6 @@ const detailedTimeout = 15 * time.Second
 
 // scrape serves /metrics, to those who know the key if there is one.
 func (s *Server) scrape(ctx *fasthttp.RequestCtx) {
-	nameAnswer(ctx)
 	if s.MetricsKey != "" {
 		want, got := sha256.Sum256([]byte(s.MetricsKey)), sha256.Sum256(credential(ctx))
 		if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {

@@ -21,10 +21,21 @@ func (x *exchange) receive() error {
 		return x.receiveError(status)
 	}
 	x.status = status
+	x.forgetAnswer()
 	if isEventStream(x.attempt.Header().ContentType()) {
 		return x.receiveEvents()
 	}
 	return x.receiveAnswer()
+}
+
+// forgetAnswer drops what an earlier attempt said before it failed: it is not
+// sent, and bills nothing. A replay is compared with the text, which the client
+// has heard.
+func (x *exchange) forgetAnswer() {
+	x.hasUsage = false
+	if !x.events.replay.active {
+		x.text, x.firstAt = x.text[:0], 0
+	}
 }
 
 func (x *exchange) receiveError(status int) error {
@@ -32,7 +43,7 @@ func (x *exchange) receiveError(status int) error {
 	x.attempt.Await(upstream.Body)
 	x.failure.body, _ = readUpTo(&x.attempt, x.failure.body, maxErrorBody)
 	x.failure.body = hideKey(x.failure.body, x.target.Provider.Client.Settings().APIKey)
-	x.failure.keep(&x.attempt, status)
+	x.attempt.Header().CopyTo(&x.failure.headers)
 	return &spokeError{status: status}
 }
 

@@ -61,7 +61,7 @@ func (x *exchange) resume() bool {
 		if t == nil {
 			break
 		}
-		e.replay = replay{active: true, scratch: e.replay.scratch}
+		e.open, e.replay = false, replay{active: true, scratch: e.replay.scratch}
 		if cause = x.s.ask(x, t); cause == nil && e.open {
 			result = "spliced"
 			return true

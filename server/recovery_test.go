@@ -161,3 +161,38 @@ func TestHoldIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// What a provider said before it failed is forgotten: the record has the text
+// of the answer that was sent, and no usage of the one that was not.
+func TestFailedAttemptBillsNothing(t *testing.T) {
+	a, b := fakeprovider.Start(t), fakeprovider.Start(t)
+	r := start(t, serves(a, b), quick)
+	a.Handle(func(*fakeprovider.Request) fakeprovider.Answer {
+		return fakeprovider.Events(append(chunks("many ", "many ", "words "), usageOnly)...)
+	})
+	b.Handle(func(*fakeprovider.Request) fakeprovider.Answer {
+		return fakeprovider.Events(append(chunks("one"), finish, doneMark)...)
+	})
+	if got := string(r.post(chat, helloSSE, "X-Llm-Proxy-Recovery: hold").body); said(got) != "one" {
+		t.Fatalf("the client hears %q", said(got))
+	}
+	if rec := r.sink.wait(t, 1); rec.Source != usage.Counted || rec.Completion != 1 {
+		t.Errorf("recorded %+v, want one token, counted", rec)
+	}
+}
+
+// A replay that is answered whole instead of as a stream is none.
+func TestSpliceNeedsAStream(t *testing.T) {
+	a, b := fakeprovider.Start(t), fakeprovider.Start(t)
+	r := start(t, serves(a, b), quick)
+	a.Handle(func(*fakeprovider.Request) fakeprovider.Answer {
+		return fakeprovider.Events(chunks("one ")...).CutAfter(2, fakeprovider.RST)
+	})
+	b.Handle(func(*fakeprovider.Request) fakeprovider.Answer { return fakeprovider.OK(`{"choices":[]}`) })
+	if got := string(r.post(chat, helloSSE, "X-Llm-Proxy-Recovery: splice").body); !strings.Contains(got, cutEvent) {
+		t.Errorf("the client sees %s", got)
+	}
+	if n := r.metric("llm_proxy_stream_recoveries_total", `result="spliced"`); n != 0 {
+		t.Errorf("counted as spliced: %v", n)
+	}
+}
