@@ -2,8 +2,8 @@ package config
 
 import "time"
 
-// Set is what the fleet serves: every provider and every client key, as the
-// store held them at one version.
+// Set is what the fleet serves: every provider, every client key and every
+// price, as the store held them at one version.
 //
 // It is a value of declared things; route.Build compiles it. Whoever loads a
 // Set owns it until it is given to route.Live, after that nobody changes it.
@@ -12,6 +12,7 @@ type Set struct {
 	Version     int64
 	Providers   []Provider
 	Credentials []Credential
+	Prices      []Price
 }
 
 // Provider is one upstream account: an address, a key, and what it serves.
@@ -87,7 +88,56 @@ type Credential struct {
 	Name          string   // who uses it; the api_key_name of metrics and logs
 	AllowedModels []string // empty or "*" allows all; an entry may end in one '*'
 	RateLimit     *int64   // requests per second; nil is unlimited, 0 refuses every request
-	Enabled       bool
-	CreatedAt     time.Time
-	UpdatedAt     time.Time
+	TPMLimit      *int64   // tokens per minute, of prompts and answers; nil is unlimited, 0 refuses every request
+	Budget        *USD     // what may be spent in a BudgetPeriod; nil is unlimited, 0 refuses every request
+	BudgetPeriod  Period
+	// MaxConcurrency is how many requests may be under way at once on one
+	// gateway; nil is unlimited, 0 refuses every request.
+	MaxConcurrency *int64
+	ExpiresAt      time.Time // from when on the key is refused; zero is never
+	Enabled        bool
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+// Period is the time that a budget is for; "" is PeriodMonth.
+type Period string
+
+// The periods. Days and months are those of UTC.
+const (
+	PeriodDay   Period = "day"
+	PeriodMonth Period = "month"
+	PeriodTotal Period = "total"
+)
+
+// ParsePeriod reads the name of a period; ok is false for any other.
+func ParsePeriod(name string) (p Period, ok bool) {
+	switch p = Period(name); p {
+	case PeriodDay, PeriodMonth, PeriodTotal:
+		return p, true
+	}
+	return "", false
+}
+
+// Since returns when the period that at lies in began; the zero time for PeriodTotal.
+func (p Period) Since(at time.Time) time.Time {
+	year, month, day := at.UTC().Date()
+	switch p {
+	case PeriodDay:
+		return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+	case PeriodTotal:
+		return time.Time{}
+	}
+	return time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
+}
+
+// Until returns when the period that at lies in ends; the zero time for PeriodTotal.
+func (p Period) Until(at time.Time) time.Time {
+	switch p {
+	case PeriodDay:
+		return p.Since(at).AddDate(0, 0, 1)
+	case PeriodTotal:
+		return time.Time{}
+	}
+	return p.Since(at).AddDate(0, 1, 0)
 }

@@ -13,6 +13,7 @@ const (
 	maxWeight    = 1_000_000
 	maxPriority  = 1000
 	maxRateLimit = 100_000_000
+	maxTPMLimit  = 1_000_000_000_000
 	maxName      = 128
 	maxPreview   = 64
 )
@@ -41,7 +42,23 @@ func (s *Set) Validate() error {
 		hashes[c.Hash] = true
 		all = append(all, problems.within(place("credentials", c.Name, checkName(c.Name), i))...)
 	}
-	return all.Err()
+	return append(all, s.checkPrices()...).Err()
+}
+
+// checkPrices looks at every price; two for one model and provider would be a guess.
+func (s *Set) checkPrices() Problems {
+	var all Problems
+	seen := map[[2]string]bool{}
+	for i := range s.Prices {
+		p := &s.Prices[i]
+		problems := p.Validate()
+		if seen[[2]string{p.Provider, p.Model}] {
+			problems.add("model", "has another price of the same provider")
+		}
+		seen[[2]string{p.Provider, p.Model}] = true
+		all = append(all, problems.within(place("prices", p.Model, checkModel(p.Model), i))...)
+	}
+	return all
 }
 
 // place names an object of a set: by its own name, or by its index when the
@@ -91,10 +108,25 @@ func (c *Credential) Validate() Problems {
 	for i, model := range c.AllowedModels {
 		problems.add(allowedField(i), checkModel(model))
 	}
-	if c.RateLimit != nil {
-		problems.add("rate_limit", between(*c.RateLimit, 0, maxRateLimit))
+	problems.add("rate_limit", limitBetween(c.RateLimit, maxRateLimit))
+	problems.add("tpm_limit", limitBetween(c.TPMLimit, maxTPMLimit))
+	problems.add("budget_usd", checkUSD(or(c.Budget, 0)))
+	if _, ok := ParsePeriod(string(c.BudgetPeriod)); !ok && c.BudgetPeriod != "" {
+		problems.add("budget_period", WantPeriod)
 	}
+	problems.add("max_concurrency", limitBetween(c.MaxConcurrency, maxConcurrency))
 	return problems
+}
+
+// WantPeriod says what a budget_period must be.
+const WantPeriod = "must be day, month or total"
+
+// limitBetween is between for a limit that may be absent.
+func limitBetween(limit *int64, most int64) string {
+	if limit == nil {
+		return ""
+	}
+	return between(*limit, 0, most)
 }
 
 // checkMapping looks at every pair, in the order of the public names.

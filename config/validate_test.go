@@ -138,6 +138,10 @@ func TestCredentialFaults(t *testing.T) {
 	f(func(c *Credential) { c.RateLimit = ptr(0) })
 	f(func(c *Credential) { c.RateLimit = ptr(-1) }, "rate_limit")
 	f(func(c *Credential) { c.RateLimit = ptr(100_000_001) }, "rate_limit")
+	f(func(c *Credential) { c.TPMLimit = ptr(-1) }, "tpm_limit")
+	f(func(c *Credential) { c.MaxConcurrency = ptr(-1) }, "max_concurrency")
+	f(func(c *Credential) { c.Budget = pointer(-1) }, "budget_usd")
+	f(func(c *Credential) { c.BudgetPeriod = "week" }, "budget_period")
 }
 
 func TestSetReportsEverything(t *testing.T) {
