@@ -65,7 +65,24 @@ func isHost(host string) bool {
 	if host == "" || len(host) > 253 || host[0] == '.' || strings.Contains(host, "..") {
 		return false
 	}
+	if endsInNumber(host) {
+		_, err := netip.ParseAddr(host)
+		return err == nil
+	}
 	return !strings.ContainsFunc(host, func(r rune) bool { return !isWord(r) && r != '.' && r != '-' })
+}
+
+// endsInNumber reports whether the last part of a host is a number: no name of
+// the DNS ends so. Such a host is an IPv4 address, which some resolvers read
+// in octal, in hex or from fewer parts ("0177.0.0.1", "0x7f.1", "2852039166"),
+// and others do not. The rule is the one of browsers (url.spec.whatwg.org).
+func endsInNumber(host string) bool {
+	host = strings.TrimSuffix(host, ".")
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if hex := strings.TrimPrefix(strings.ToLower(last), "0x"); len(hex) < len(last) {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
 func notVisibleASCII(r rune) bool { return r <= ' ' || r > '~' }

@@ -85,7 +85,8 @@ func TestModelMappingFaults(t *testing.T) {
 	f(strings.Repeat("m", 257), "x", "model_mapping["+strings.Repeat("m", 61)+"...]")
 }
 
-// S11: the address of a provider is where its key goes.
+// S11: the address of a provider is where its key goes. S12: an address has one
+// spelling, the one that everybody reads alike.
 func TestAPIBase(t *testing.T) {
 	f := func(base string, good bool) {
 		t.Helper()
@@ -103,12 +104,17 @@ func TestAPIBase(t *testing.T) {
 	f("http://[fd00::7]:8000/v1", true)
 	f("HTTPS://api.example.com/a%2Fb", true)
 	f("http://model_server:80/v1", true)
+	f("http://127.0.0.1:8000", true)
+	f("http://gpu1.2b:80/v1", true)
+	f("http://[::ffff:10.0.0.1]", true)
 	for _, base := range []string{
 		"", "/", "api.openai.com/v1", "//api.openai.com", "file:///etc/passwd", "gopher://x/1", "ftp://x", "javascript:alert(1)",
 		"http://", "http:///v1", "https:api.openai.com", "http://user:pass@host", "http://user@host", "http://@host",
 		"http://host?x=1", "http://host?", "http://host#x", "http://host#", "http://host\r\nx: y", "http://host /", " http://host", "http://host\t",
 		"http://host:", "http://host:0", "http://host:65536", "http://host:http", "http://ho\x00st", "http://höst", "http://a%20b/", "http://a,b",
-		"http://.", "http://a..b", "http://[::1", "http://[fe80::1%25eth0]/", "http://host\\@evil", "http://" + strings.Repeat("a", 2048),
+		"http://.", "http://a..b", "http://[::1", "http://[fe80::1%25eth0]/", "http://host\\@evil",
+		"http://0177.0.0.1", "http://0251.0376.0251.0376", "http://127.1", "http://2852039166", "http://0xa9fea9fe", "http://0xA9.0xfe.0xa9.0xfe", "http://169.254.43518",
+		"http://127.0.0.1.", "http://1.2.3.4.5", "http://256.1.1.1", "http://host.0x", "http://host.1", "http://" + strings.Repeat("a", 2048),
 	} {
 		f(base, false)
 	}
