@@ -43,6 +43,7 @@ type Deps struct {
 
 	AdminKeyHash [32]byte // SHA-256 of the admin key
 	HasAdminKey  bool     // without one every path answers 503
+	WrongKey     func()   // is told of every wrong key; nil tells nobody
 
 	MaxBody int              // bytes; 0 is 1 MiB
 	Log     *slog.Logger     // nil logs nothing
@@ -70,6 +71,9 @@ func New(d Deps) *API {
 	}
 	if d.Now == nil {
 		d.Now = time.Now
+	}
+	if d.WrongKey == nil {
+		d.WrongKey = func() {}
 	}
 	a := &API{Deps: d}
 	a.routes = a.buildRoutes()

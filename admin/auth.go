@@ -31,6 +31,7 @@ func (a *API) authorize(ctx *fasthttp.RequestCtx) error {
 
 // countGuess notes a wrong key and answers with the refusal for it.
 func (a *API) countGuess(from net.IP) error {
+	a.WrongKey()
 	wait, first := a.guesses.add(from, a.Now())
 	if first {
 		a.Log.Warn("too many wrong admin keys", "remote", from.String())

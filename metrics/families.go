@@ -42,6 +42,7 @@ var families = map[string]family{
 	"llm_proxy_config_version":               {kind: gaugeKind, help: "Version of the configuration that serves."},
 	"llm_proxy_config_reloads_total":         {kind: counter, help: "Reloads of the configuration by result."},
 	"llm_proxy_snapshot_errors_total":        {kind: counter, help: "Configurations that could not be kept on disk for the next start."},
+	"llm_proxy_wrong_admin_keys_total":       {kind: counter, help: "Wrong keys shown where the admin key opens; many of them are somebody who guesses."},
 	"llm_proxy_usage_records_total":          {kind: counter, help: "Usage records by where their token counts come from."},
 	"llm_proxy_stream_recoveries_total":      {kind: counter, help: "Attempts to go on with a stream that broke off, by what became of them."},
 	"llm_proxy_token_jobs_total":             {kind: counter, help: "Texts handed to the token counters by what became of them."},

@@ -48,6 +48,7 @@ type Options struct {
 type Registry struct {
 	Panics           *Counter // llm_proxy_panics_total
 	SnapshotErrors   *Counter // llm_proxy_snapshot_errors_total
+	WrongAdminKeys   *Counter // llm_proxy_wrong_admin_keys_total
 	RetryBudgetSpent *Counter // llm_proxy_retry_budget_spent_total
 
 	// ConfigVersion is the version that serves: llm_proxy_config_version.
@@ -101,6 +102,7 @@ func New(o Options) *Registry {
 	r.Panics = r.set.NewCounter("llm_proxy_panics_total")
 	r.RetryBudgetSpent = r.set.NewCounter("llm_proxy_retry_budget_spent_total")
 	r.SnapshotErrors = r.set.NewCounter("llm_proxy_snapshot_errors_total")
+	r.WrongAdminKeys = r.set.NewCounter("llm_proxy_wrong_admin_keys_total")
 	r.seriesDropped = r.set.NewCounter("llm_proxy_metrics_series_dropped_total")
 	r.ConfigVersion = new(atomic.Int64)
 	r.GaugeFunc("llm_proxy_config_version", r.ConfigVersion.Load)

@@ -101,14 +101,26 @@ func (g *gateway) wireHandlers() {
 		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(),
 	}, server.Deps{
 		Live: g.live, Metrics: g.metrics, Tokens: g.pool, Sink: usage.Discard, Watcher: g.watcher,
-		Health: checker, IsAdmin: g.adminKey.Matches, Log: g.log,
+		Health: checker, IsAdmin: g.isAdmin, Log: g.log,
 	})
 	api := admin.New(admin.Deps{
 		Store: g.store, Reload: g.reload, Prober: checker, Log: g.log,
-		AdminKeyHash: g.adminKey.hash, HasAdminKey: g.adminKey.isSet,
+		AdminKeyHash: g.adminKey.hash, HasAdminKey: g.adminKey.isSet, WrongKey: g.metrics.WrongAdminKeys.Inc,
 	})
 	api.Register(g.server.Router())
 	web.Register(g.server.Router())
+}
+
+// isAdmin reports whether a key is the admin's, and counts those that are not:
+// whoever guesses it is seen at this door too.
+func (g *gateway) isAdmin(key []byte) bool {
+	if g.adminKey.Matches(key) {
+		return true
+	}
+	if len(key) > 0 {
+		g.metrics.WrongAdminKeys.Inc()
+	}
+	return false
 }
 
 // reload serves the newest configuration and says what it holds.
