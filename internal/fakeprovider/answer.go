@@ -32,13 +32,15 @@ type Answer struct {
 	Delay time.Duration // before the head
 	First time.Duration // between the head and the first part
 	Gap   time.Duration // between two parts
+	Drip  time.Duration // between two writes of a part that Split cuts
 	// Hold lets the head wait for one receive; closed, it never waits.
 	Hold <-chan struct{}
 	// Gate lets every part wait for one receive; closed, it never waits.
 	Gate <-chan struct{}
 
-	Cut    *Cut // ends the body early
-	Ending End  // what becomes of the connection after the whole answer
+	Instead End  // what it does instead of answering; Keep answers
+	Cut     *Cut // ends the body early
+	Ending  End  // what becomes of the connection after the whole answer
 }
 
 // Framing says how the end of a body is told.
@@ -56,6 +58,7 @@ const (
 type Cut struct {
 	After int  // so many parts are whole
 	Half  bool // and half of the next is sent
+	Torn  bool // which its chunk's head promised as a whole
 	By    End  // Keep, which ends nothing, means FIN here
 }
 

@@ -28,6 +28,7 @@ type Reply struct {
 	NoFinish            bool // a stream without finish_reason
 	NoDone              bool // a stream without [DONE]
 	RefuseStreamOptions bool // 400 to a request with stream_options
+	RefusePrefill       bool // 400 to a request whose last message is the assistant's
 }
 
 // Call is one tool call; its arguments come in pieces.
@@ -53,10 +54,16 @@ type ask struct {
 	Format        struct {
 		Type string `json:"type"`
 	} `json:"response_format"`
+	Messages       []struct{ Role string }
 	Input          any    `json:"input"`
 	EncodingFormat string `json:"encoding_format"`
 	Dimensions     int    `json:"dimensions"`
 	Documents      []any  `json:"documents"`
+}
+
+// prefilled reports whether the model is to go on with an answer of its own.
+func (q *ask) prefilled() bool {
+	return len(q.Messages) > 0 && q.Messages[len(q.Messages)-1].Role == "assistant"
 }
 
 func (q *ask) includeUsage() bool { return q.StreamOptions["include_usage"] == true }
@@ -76,6 +83,9 @@ func (y Reply) Answer(r *Request) Answer {
 	}
 	if y.RefuseStreamOptions && q.StreamOptions != nil {
 		return Fail(http.StatusBadRequest, "unknown_parameter", "Unrecognized request argument supplied: stream_options")
+	}
+	if y.RefusePrefill && q.prefilled() {
+		return Fail(http.StatusBadRequest, "prefill_unsupported", "The last message must be the user's.")
 	}
 	if path == "/responses" {
 		q.Tools = nil // text is all that this fake says there

@@ -1,7 +1,10 @@
 package fakeprovider
 
 import (
+	"cmp"
 	"fmt"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,16 +14,23 @@ import (
 // written as text or run in another process:
 //
 //	status=429 retry-after=1         an error in OpenAI's shape, with a header
+//	instead=rst                      a reset instead of an answer
 //	cut=2 by=rst                     two whole events, then a reset
 //	delay=50ms gap=10ms split=1      slow, and byte by byte
 //	text=Hel|lo no-done              a stream of two pieces without [DONE]
 //
-// An empty line answers as OpenAI would. Words: status= body= type= header=
-// (name:value) retry-after= retry-after-ms= redirect= text= (pieces between
-// '|') finish= no-usage no-finish no-done refuse-stream-options gzip crlf cr
-// split= missing= no-end extra= interim= delay= first= gap= cut= half by= end=
-// (fin, rst, silent) chunked until-close garbage huge-header=. In text and
-// header a '+' stands for a space.
+// An empty line answers as OpenAI would. The words are
+//
+//	what it says    text= (pieces between '|') finish= usage= (prompt/completion) no-usage no-finish no-done
+//	what it refuses status= code= body= type= header= (name:value) retry-after= retry-after-ms=
+//	                retry-date= (so long from now) redirect= refuse-stream-options refuse-prefill
+//	when            delay= (before the head) first= (before the first part) gap= (between parts)
+//	                drip= (between the pieces of split=)
+//	how it breaks   instead= by= end= (fin, rst, silent: then nothing more) cut= (after so many parts) half torn
+//	                missing= (bytes of the promised length) no-end bad-event= (the how-manieth is no JSON) garbage
+//	how it is laid  chunked until-close split= (bytes) gzip crlf cr extra= interim= huge-header=
+//
+// In text, extra and header a '+' stands for a space.
 func ParseScript(line string) (Handler, error) {
 	s := &scripted{}
 	for word := range strings.FieldsSeq(line) {
@@ -36,6 +46,7 @@ func ParseScript(line string) (Handler, error) {
 type scripted struct {
 	reply  Reply
 	status int
+	code   string
 	body   string
 	kind   string // content-type of body
 	cut    *Cut
@@ -65,8 +76,15 @@ func (s *scripted) word(name, value string) (err error) {
 		s.reply.NoDone = true
 	case "refuse-stream-options":
 		s.reply.RefuseStreamOptions = true
+	case "refuse-prefill":
+		s.reply.RefusePrefill = true
+	case "usage":
+		s.reply.Usage = &Usage{}
+		_, err = fmt.Sscanf(value, "%d/%d", &s.reply.Usage.Prompt, &s.reply.Usage.Completion)
 	case "status":
 		s.status, err = strconv.Atoi(value)
+	case "code":
+		s.code = value
 	case "body":
 		s.body = value
 	case "type":
@@ -78,11 +96,11 @@ func (s *scripted) word(name, value string) (err error) {
 	case "redirect":
 		s.status = 307
 		s.header("Location: " + value)
-	case "delay", "first", "gap":
+	case "delay", "first", "gap", "drip", "retry-date":
 		return s.time(name, value)
-	case "split", "missing", "cut", "huge-header":
+	case "split", "missing", "cut", "huge-header", "bad-event":
 		return s.size(name, value)
-	case "by", "end":
+	case "by", "end", "instead":
 		return s.end(name, value)
 	default:
 		return s.wire(name, value)
@@ -100,6 +118,10 @@ func (s *scripted) time(name, value string) error {
 			a.First = d
 		case "gap":
 			a.Gap = d
+		case "drip":
+			a.Drip = d
+		case "retry-date":
+			a.Header = append(a.Header, "Retry-After: "+time.Now().Add(d).UTC().Format(http.TimeFormat))
 		}
 	})
 	return err
@@ -116,6 +138,10 @@ func (s *scripted) size(name, value string) error {
 		s.on(func(a *Answer) { a.Split = n })
 	case "missing":
 		s.on(func(a *Answer) { a.Missing = n })
+	case "bad-event":
+		s.on(func(a *Answer) {
+			a.Parts = slices.Insert(a.Parts, min(max(n-1, 0), len(a.Parts)), Data(`{"choices":[{"delta`))
+		})
 	}
 	return err
 }
@@ -125,11 +151,14 @@ func (s *scripted) end(name, value string) error {
 	if !ok {
 		return fmt.Errorf("no such end")
 	}
-	if name == "by" {
+	switch name {
+	case "by":
 		s.by = end
-		return nil
+	case "instead":
+		s.on(func(a *Answer) { a.Instead = end })
+	default:
+		s.on(func(a *Answer) { a.Ending = end })
 	}
-	s.on(func(a *Answer) { a.Ending = end })
 	return nil
 }
 
@@ -138,6 +167,8 @@ func (s *scripted) wire(name, value string) error {
 	switch name {
 	case "half":
 		s.cutting().Half = true
+	case "torn":
+		s.cutting().Torn = true
 	case "crlf":
 		s.crlf = "\r\n"
 	case "cr":
@@ -151,7 +182,7 @@ func (s *scripted) wire(name, value string) error {
 	case "until-close":
 		s.on(func(a *Answer) { a.Framing = UntilClose })
 	case "extra":
-		s.on(func(a *Answer) { a.Extra = value })
+		s.on(func(a *Answer) { a.Extra = strings.ReplaceAll(value, "+", " ") })
 	case "interim":
 		s.on(func(a *Answer) { a.Interim = append(a.Interim, "HTTP/1.1 "+value+" Interim\r\nLink: </a>\r\n\r\n") })
 	case "garbage":
@@ -176,7 +207,7 @@ func (s *scripted) answer(r *Request) Answer {
 	case s.body != "":
 		a = Status(s.status, s.body)
 	case s.status >= 400:
-		a = Fail(s.status, "scripted_"+strconv.Itoa(s.status), "The script says so.")
+		a = Fail(s.status, cmp.Or(s.code, "scripted_"+strconv.Itoa(s.status)), "The script says so.")
 	case s.status >= 200 && s.status != 200:
 		a = Answer{Status: s.status}
 	default:
@@ -192,7 +223,7 @@ func (s *scripted) answer(r *Request) Answer {
 		a = a.withLineEnd(s.crlf)
 	}
 	if s.cut != nil {
-		a.Cut = &Cut{After: s.cut.After, Half: s.cut.Half, By: s.by}
+		a.Cut = &Cut{After: s.cut.After, Half: s.cut.Half, Torn: s.cut.Torn, By: s.by}
 	}
 	return a
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 func readAll(t *testing.T, c net.Conn) string {
@@ -55,10 +56,38 @@ func TestScriptLines(t *testing.T) {
 	f("garbage", `{}`, "this is not HTTP")
 	f("huge-header=70000", `{}`, strings.Repeat("h", 70000))
 	f("refuse-stream-options", `{"stream_options":{}}`, "400 Bad Request")
+	f("refuse-prefill", `{"messages":[{"role":"user"},{"role":"assistant"}]}`, "prefill_unsupported")
+	f("refuse-prefill", `{"messages":[{"role":"user"}]}`, "Hello from the fake provider.")
+	f("status=400 code=context_length_exceeded", `{}`, `"code":"context_length_exceeded"`)
+	f("status=429 retry-date=1h", `{}`, "Retry-After: "+time.Now().Add(time.Hour).UTC().Format("Mon, 02 Jan 2006"))
+	f("usage=21/34", `{}`, `"total_tokens":55`)
+	f("bad-event=2", `{"stream":true}`, "\"choices\":[{\"delta\n\n\r\n")
+	f("text=Hi cut=1 torn", `{"stream":true}`, "\r\nae\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}")
+	f("split=100 drip=1ms", `{}`, "Hello from the fake provider.")
+}
+
+// Instead of an answer the connection ends, in one way or another.
+func TestScriptWithoutAnswer(t *testing.T) {
+	f := func(script string, orderly bool) {
+		t.Helper()
+		h, err := ParseScript(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := Start(t)
+		p.Handle(h)
+		c := dial(t, p)
+		say(t, c, post("/v1/chat/completions", "{}"))
+		if got, err := io.ReadAll(c); len(got) > 0 || (err == nil) != orderly {
+			t.Errorf("%q: got %q, %v", script, got, err)
+		}
+	}
+	f("instead=fin", true)
+	f("instead=rst", false)
 }
 
 func TestScriptFaults(t *testing.T) {
-	for _, script := range []string{"nonsense", "status=x", "delay=5", "cut=x", "by=never"} {
+	for _, script := range []string{"nonsense", "status=x", "delay=5", "cut=x", "by=never", "instead=never", "usage=1", "bad-event=x", "retry-date=soon"} {
 		if _, err := ParseScript(script); err == nil {
 			t.Errorf("%q was taken", script)
 		}

@@ -11,6 +11,9 @@ func (c *conn) send(r *Request, a *Answer) bool {
 	if !c.receive(a.Hold) || a.Delay > 0 && !c.sleep(a.Delay) {
 		return false
 	}
+	if a.Instead != Keep {
+		return c.conclude(r, a.Instead)
+	}
 	if a.Raw != "" {
 		return c.write([]byte(a.Raw)) && c.conclude(r, a.Ending)
 	}
@@ -57,8 +60,12 @@ func (c *conn) sendBody(r *Request, a *Answer, pieces []string) bool {
 
 // cut ends the body at piece; it reports false, for the body is not whole.
 func (c *conn) cut(r *Request, a *Answer, piece string) bool {
-	if a.Cut.Half {
-		c.sendPiece(a, piece[:len(piece)/2])
+	half := piece[:len(piece)/2]
+	switch {
+	case a.Cut.Torn && a.Framing == Chunked:
+		c.write([]byte(chunkHead(len(piece)) + half))
+	case a.Cut.Half || a.Cut.Torn:
+		c.sendPiece(a, half)
 	}
 	switch a.Cut.By {
 	case RST, Silent:
@@ -81,16 +88,21 @@ func (c *conn) sendPiece(a *Answer, piece string) bool {
 			return false
 		}
 		piece = piece[n:]
+		if a.Drip > 0 && !c.sleep(a.Drip) {
+			return false
+		}
 	}
 	return true
 }
 
 func (c *conn) sendChunk(a *Answer, data string) bool {
 	if a.Framing == Chunked {
-		data = strconv.FormatInt(int64(len(data)), 16) + "\r\n" + data + "\r\n"
+		data = chunkHead(len(data)) + data + "\r\n"
 	}
 	return c.write([]byte(data))
 }
+
+func chunkHead(size int) string { return strconv.FormatInt(int64(size), 16) + "\r\n" }
 
 // conclude does to the connection what the answer's end asks for, and reports
 // whether another request may come on it.

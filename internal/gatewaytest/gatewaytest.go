@@ -111,7 +111,7 @@ func (g *Gateway) environment(settings map[string]string) []string {
 	env := map[string]string{
 		"HOST": "127.0.0.1", "PORT": "0", "DATA_DIR": g.Dir, "ADMIN_KEY": g.AdminKey,
 		"LOG_LEVEL": "debug", "SHUTDOWN_GRACE_SECS": "5",
-		"PATH": os.Getenv("PATH"), "HOME": g.Dir, "GORACE": "exitcode=66",
+		"PATH": os.Getenv("PATH"), "HOME": g.Dir, "GORACE": "exitcode=66 atexit_sleep_ms=50",
 	}
 	maps.Copy(env, settings)
 	if key := env["ADMIN_KEY"]; key != g.AdminKey {
