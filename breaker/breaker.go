@@ -10,6 +10,13 @@
 //	pass, ok := b.Enter(now)  // ok is false: ask another one
 //	b.Succeeded(pass, now)    // or Failed, Refused, Limited, Abandoned
 //
+// An answer that goes on for minutes is told of twice: when it has begun, and how
+// it ended. Its beginning is enough to let the others in again after a rest, but
+// not enough to trust a target that breaks off all that it begins.
+//
+//	pass = b.Began(pass, now)
+//	b.Succeeded(pass, now)    // or Failed, Abandoned
+//
 // A Breaker knows one target only. That the last chance is never taken away,
 // when none of a model's targets is ready, is the caller's business: it asks
 // one all the same and reports with the pass that it was refused with.
@@ -26,7 +33,7 @@ import (
 // Settings say when a Breaker opens and for how long. A field that is 0 is its
 // default.
 type Settings struct {
-	Consecutive  int           // failures in a row that open it: 5, at most MaxConsecutive
+	Consecutive  int           // failures in a row, or answers broken off, that open it: 5, at most MaxConsecutive
 	RatioPercent int           // failures in percent of the window's requests that open it: 50
 	MinRequests  int           // that the window must have for RatioPercent to count: 20
 	Window       time.Duration // 10 s, looked at in tenths
@@ -35,15 +42,19 @@ type Settings struct {
 	MaxRest  time.Duration // the longest one: 30 s
 	Probe    time.Duration // after it a probe that has not reported is given up: MaxRest
 
-	Refusals    int           // refusals of the key in a row that open it: 3, at most MaxConsecutive
+	Refusals    int           // refusals of the key in a row that open it: 3, at most MaxRefusals
 	AuthRest    time.Duration // the first rest after them: 60 s
 	MaxAuthRest time.Duration // the longest one: 10 min
 
 	MaxLimited time.Duration // the longest rest that a provider may ask for: 60 s
 }
 
-// MaxConsecutive is the most in a row that is told apart: more counts as much.
-const MaxConsecutive = 1 << 20
+// MaxConsecutive and MaxRefusals are the most in a row that are told apart:
+// more counts as much.
+const (
+	MaxConsecutive = 1 << (countBits - 1)
+	MaxRefusals    = 1 << (refusalBits - 1)
+)
 
 // withDefaults returns the settings with every field in its range.
 func (s Settings) withDefaults() Settings {
@@ -60,7 +71,7 @@ func (s Settings) withDefaults() Settings {
 	preset(&s.MaxLimited, time.Minute)
 
 	s.Consecutive = min(s.Consecutive, MaxConsecutive)
-	s.Refusals = min(s.Refusals, MaxConsecutive)
+	s.Refusals = min(s.Refusals, MaxRefusals)
 	s.Window = max(s.Window, slots*time.Millisecond)
 	return s
 }
@@ -95,12 +106,13 @@ func New(s Settings, seed uint64) *Breaker {
 }
 
 // Pass is what a request carries from Enter to its report, of which there is
-// one. Whose pass is of before the last opening or closing has no news to tell:
+// one; after Began, the pass that it returned. Whose pass is of before the last opening or closing has no news to tell:
 // its report changes nothing. Abandoned may be deferred: after another report it
 // changes nothing either.
 type Pass struct {
 	health, limit word
 	probe         bool
+	begun         bool // Began was told
 }
 
 // Probe reports whether the request is the one that finds out whether the

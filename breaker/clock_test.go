@@ -95,9 +95,9 @@ func TestWindowAndClock(t *testing.T) {
 		t.Helper()
 		r := window{width: s}
 		for range 30 {
-			r.add(start, 1)
+			r.add(start, 1, 1)
 		}
-		r.add(start+by, 0)
+		r.add(start+by, 0, 1)
 		if f, n := r.sum(start + by); f != failures || n != requests {
 			t.Errorf("after a jump of %v: %d of %d failed, want %d of %d", time.Duration(by), f, n, failures, requests)
 		}

@@ -126,7 +126,7 @@ func TestCountsOfACrowd(t *testing.T) {
 	step := 9 * s / (8 * each) // all of it within the window
 	crowd(func(int) {
 		for i := range each {
-			r.add(clock.Add(step), uint64(i%2))
+			r.add(clock.Add(step), uint64(i%2), 1)
 		}
 	})
 	failures, requests := r.sum(clock.Load())
@@ -139,10 +139,17 @@ func TestCountsOfACrowd(t *testing.T) {
 func TestFullSlot(t *testing.T) {
 	r := window{width: s}
 	for range mostCounted + 1000 {
-		r.add(start, 1)
+		r.add(start, 1, 1)
 	}
 	if failures, requests := r.sum(start); failures != fullSlot || requests != fullSlot {
 		t.Errorf("counted %d of %d, want %d of both", failures, requests, fullSlot)
+	}
+	cut := window{width: s} // answers that break off fail when they are no requests any more
+	for range mostCounted + 1000 {
+		cut.add(start, 1, 0)
+	}
+	if failures, requests := cut.sum(start); failures != fullSlot || requests != 0 {
+		t.Errorf("counted %d of %d, want %d of none", failures, requests, fullSlot)
 	}
 }
 

@@ -16,6 +16,7 @@ type model struct {
 	kind               kind
 	step, term         int
 	failures, refusals int
+	cuts               int
 	end                int64
 	probe              int // the one under way, 0 for none
 
@@ -29,15 +30,18 @@ type model struct {
 }
 
 type counted struct {
-	at     int64
-	failed bool
+	at                 int64
+	failures, requests int
 }
 
 // modelPass is what the model gives out.
-type modelPass struct{ term, limitTerm, probe int }
+type modelPass struct {
+	term, limitTerm, probe int
+	begun                  bool
+}
 
 func (m *model) enter(now int64) (modelPass, bool) {
-	p := modelPass{m.term, m.limitTerm, 0}
+	p := modelPass{term: m.term, limitTerm: m.limitTerm}
 	switch {
 	case now < m.limitEnd:
 		return p, false
@@ -84,23 +88,53 @@ func (m *model) succeeded(p modelPass, now int64) {
 	if p.term != m.term {
 		return
 	}
-	m.failures, m.refusals = 0, 0
+	m.failures, m.refusals, m.cuts, m.step = 0, 0, 0, 0
 	if m.kind == closed {
-		m.counted = append(m.counted, counted{now, false})
+		if !p.begun {
+			m.counted = append(m.counted, counted{now, 0, 1})
+		}
 		return
 	}
-	m.kind, m.step, m.probe, m.counted = closed, 0, 0, nil
+	m.kind, m.probe, m.counted = closed, 0, nil
 	m.term++
+}
+
+func (m *model) began(p modelPass, now int64) modelPass {
+	if p.begun {
+		return p
+	}
+	p.begun = true
+	if p.limitTerm == m.limitTerm && now >= m.limitEnd {
+		m.limitStep = 0
+	}
+	if p.term != m.term {
+		return p
+	}
+	m.failures, m.refusals = 0, 0
+	if m.kind != closed {
+		m.step = m.nextStep(open) // of the next rest, if the answer breaks off
+		m.kind, m.probe, m.counted, m.cuts = closed, 0, nil, 0
+		m.term++
+		p.term, p.probe = m.term, 0
+	}
+	m.counted = append(m.counted, counted{now, 0, 1})
+	return p
 }
 
 func (m *model) failed(p modelPass, now int64) {
 	switch {
 	case p.term != m.term:
+	case m.kind == closed && p.begun:
+		m.counted = append(m.counted, counted{now, 1, 0})
+		m.cuts++
+		if m.cuts >= m.b.settings.Consecutive || m.step > 0 || m.tooMany(now) {
+			m.leaveOut(open, m.step, now)
+		}
 	case m.kind == closed:
-		m.counted = append(m.counted, counted{now, true})
+		m.counted = append(m.counted, counted{now, 1, 1})
 		m.failures++
 		if m.failures >= m.b.settings.Consecutive || m.tooMany(now) {
-			m.leaveOut(open, 0, now)
+			m.leaveOut(open, m.step, now)
 		}
 	case p.probe != 0 && p.probe == m.probe:
 		m.leaveOut(open, m.nextStep(open), now)
@@ -149,7 +183,7 @@ func (m *model) leaveOut(k kind, step int, now int64) {
 		m.ejections++
 		m.outSince = now
 	}
-	m.kind, m.step, m.probe, m.failures, m.refusals = k, step, 0, 0, 0
+	m.kind, m.step, m.probe, m.failures, m.refusals, m.cuts = k, min(step, mostSteps), 0, 0, 0, 0
 	m.end = wholeMs(now + m.length(k, step, m.term))
 	m.term++
 }
@@ -172,14 +206,14 @@ func (m *model) length(k kind, step, term int) int64 {
 func (m *model) tooMany(now int64) bool {
 	width := int64(m.b.settings.Window) / slots
 	m.counted = slices.DeleteFunc(m.counted, func(c counted) bool { return c.at/width <= now/width-slots })
-	failures := 0
+	failures, requests := 0, 0
 	for _, c := range m.counted {
-		if c.failed {
-			failures++
-		}
+		failures += c.failures
+		requests += c.requests
 	}
-	return len(m.counted) >= m.b.settings.MinRequests &&
-		float64(failures) >= float64(len(m.counted))*float64(m.b.settings.RatioPercent)/100
+	requests = max(requests, failures)
+	return requests >= m.b.settings.MinRequests &&
+		float64(failures) >= float64(requests)*float64(m.b.settings.RatioPercent)/100
 }
 
 func wholeMs(at int64) int64 { return (at + ms - 1) / ms * ms }
@@ -223,6 +257,13 @@ func TestModel(t *testing.T) {
 					t.Fatalf("Enter = %v, probe %v; want %v, probe %v", ok, pass.Probe(), want, modelPass.probe != 0)
 				}
 				under = append(under, pair{pass, modelPass})
+			},
+			"began": func(t *rapid.T) {
+				if len(under) == 0 {
+					t.Skip()
+				}
+				i := rapid.IntRange(0, len(under)-1).Draw(t, "whose")
+				under[i] = pair{b.Began(under[i].pass, now), m.began(under[i].model, now)}
 			},
 			"succeeded":  report(func(p Pass, mp modelPass) { b.Succeeded(p, now); m.succeeded(mp, now) }),
 			"failed":     report(func(p Pass, mp modelPass) { b.Failed(p, now); m.failed(mp, now) }),

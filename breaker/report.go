@@ -17,15 +17,48 @@ func (b *Breaker) Succeeded(p Pass, now int64) {
 			if b.health.swap(w, newWord(w.term()+1, closed, 0, 0)) {
 				return
 			}
-		case w.failures() == 0 && w.refusals() == 0 || b.health.swap(w, newWord(w.term(), closed, 0, 0)):
-			b.window.add(now, 0)
+		case w.spotless() || b.health.swap(w, newWord(w.term(), closed, 0, 0)):
+			if !p.begun {
+				b.window.add(now, 0, 1)
+			}
 			return
 		}
 	}
 }
 
+// Began reports that an answer has begun that will go on for a while, and
+// returns the pass to report its end with. It closes the Breaker if it was not,
+// so that nobody waits for that end, but on trial: if the first answer to end is
+// one that breaks off, the next rest follows, twice as long as the last. It ends
+// the row of failures, not that of answers broken off.
+func (b *Breaker) Began(p Pass, now int64) Pass {
+	if p.begun {
+		return p
+	}
+	b.forgive(p, now)
+	p.begun = true
+	for {
+		w := b.health.load()
+		switch {
+		case w.term() != p.health.term():
+			return p
+		case w.kind() != closed:
+			b.window.clear() // as in Succeeded
+			if next := w.trial(); b.health.swap(w, next) {
+				b.window.add(now, 0, 1)
+				p.health, p.probe = next, false
+				return p
+			}
+		case w == w.begun() || b.health.swap(w, w.begun()):
+			b.window.add(now, 0, 1)
+			return p
+		}
+	}
+}
+
 // Failed reports a failure that is the target's: it could not be reached, did
-// not answer in time, answered 5xx or garbage.
+// not answer in time, answered 5xx or garbage; or broke an answer off that had
+// begun.
 func (b *Breaker) Failed(p Pass, now int64) {
 	counted, sick := false, false
 	for {
@@ -36,12 +69,13 @@ func (b *Breaker) Failed(p Pass, now int64) {
 			return
 		case w.kind() == closed:
 			if !counted {
-				b.window.add(now, 1)
+				b.window.add(now, 1, p.uncounted())
 				counted, sick = true, b.tooMany(now)
 			}
-			next = w + oneFailure
-			if ejected = sick || w.failures()+1 >= b.settings.Consecutive; ejected {
-				next = b.rest(w, open, 0, now)
+			var inARow bool
+			next, inARow = b.worse(w, p)
+			if ejected = sick || inARow; ejected {
+				next = b.rest(w, open, w.step(), now)
 			}
 		case p.probe && w == p.health:
 			next = b.again(w, open, now)

@@ -59,7 +59,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("defaults became %+v", got)
 	}
 	odd := Settings{Consecutive: 1 << 40, Refusals: 1 << 40, Window: 1}.withDefaults()
-	if odd.Consecutive != MaxConsecutive || odd.Refusals != MaxConsecutive || odd.Window < slots {
+	if odd.Consecutive != MaxConsecutive || odd.Refusals != MaxRefusals || odd.Window < slots {
 		t.Errorf("out of range: %+v", odd)
 	}
 }

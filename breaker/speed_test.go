@@ -30,6 +30,24 @@ func TestNoAllocations(t *testing.T) {
 		}
 		b.Succeeded(p, now)
 	})
+	f("a stream", func() {
+		p, _ := b.Enter(now)
+		p = b.Began(p, now)
+		b.Succeeded(p, now+s)
+		now += s
+	})
+	f("an outage of streams", func() {
+		for range 5 {
+			p, _ := b.Enter(now)
+			b.Failed(b.Began(p, now), now)
+		}
+		now += 31 * s
+		p, ok := b.Enter(now)
+		if !ok || !p.Probe() {
+			t.Fatal("no probe")
+		}
+		b.Succeeded(b.Began(p, now), now)
+	})
 	f("a limit and a refusal", func() {
 		p, _ := b.Enter(now)
 		b.Limited(p, now, 0)

@@ -4,8 +4,36 @@ package breaker
 // allow.
 func (b *Breaker) tooMany(now int64) bool {
 	failures, requests := b.window.sum(now)
+	requests = max(requests, failures) // answers that broke off may have begun before the window
 	return requests >= uint64(b.settings.MinRequests) &&
 		failures*100 >= requests*uint64(b.settings.RatioPercent)
+}
+
+// worse is a closed word after one more failure, and whether that is one too many
+// in a row.
+func (b *Breaker) worse(w word, p Pass) (next word, inARow bool) {
+	if p.begun {
+		return w + oneCut, w.onTrial() || w.cuts()+1 >= b.settings.Consecutive
+	}
+	return w + oneFailure, w.failures()+1 >= b.settings.Consecutive
+}
+
+// uncounted is 1 for the pass of a request that the window has not counted yet.
+func (p Pass) uncounted() uint64 {
+	if p.begun {
+		return 0
+	}
+	return 1
+}
+
+// trial is the closed word after a rest, when no more is known than that an
+// answer has begun. Whose key was refused has passed with that.
+func (w word) trial() word {
+	step := 0
+	if w.kind() == open || w.kind() == openProbing {
+		step = w.step() + 1
+	}
+	return newWord(w.term()+1, closed, step, 0)
 }
 
 // rest is the word of a new term that rests from now on.

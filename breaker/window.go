@@ -33,10 +33,12 @@ const (
 	fullSlot = mostCounted - 1<<14
 )
 
-func (r *window) add(now int64, failures uint64) {
+// add counts requests and failures, each 0 or 1. An answer that breaks off is a
+// request when it begins and a failure when it ends.
+func (r *window) add(now int64, failures, requests uint64) {
 	tick := uint64(now / r.width)
 	slot := &r.slots[tick%slots]
-	one := failures<<countedBits | 1
+	one := failures<<countedBits | requests
 	for {
 		w := slot.Load()
 		switch {
@@ -45,7 +47,7 @@ func (r *window) add(now int64, failures uint64) {
 				return
 			}
 			continue
-		case w&mostCounted < fullSlot:
+		case w&mostCounted < fullSlot && w>>countedBits&mostCounted < fullSlot:
 			slot.Add(one)
 		}
 		return

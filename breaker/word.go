@@ -24,8 +24,12 @@ func (k kind) probing() bool { return k == openProbing || k == authProbing }
 //	14 bits  term: counts openings, closings and probes that were abandoned
 //	 3 bits  kind
 //	 5 bits  step: how many rests of this kind came before, in a row
-//	42 bits  closed: failures and refusals in a row, 21 each
+//	42 bits  closed: in a row, answers broken off and failures, 16 each, and
+//	         refusals, 10
 //	         else: the end of the rest, or of the probe's time, in milliseconds
+//
+// A step in a closed word is that of the next rest: nothing but the beginning of
+// an answer has been seen since the last one.
 //
 // A term comes back after 16,384 others, which takes hours: a request that
 // lasts as long and is confused by it counts once too often. The end comes back
@@ -35,14 +39,16 @@ func (k kind) probing() bool { return k == openProbing || k == authProbing }
 type word uint64
 
 const (
-	endBits   = 42
-	countBits = endBits / 2
-	stepBits  = 5
-	kindBits  = 3
-	termBits  = 64 - kindBits - stepBits - endBits
+	endBits     = 42
+	countBits   = 16
+	refusalBits = endBits - 2*countBits
+	stepBits    = 5
+	kindBits    = 3
+	termBits    = 64 - kindBits - stepBits - endBits
 
 	oneRefusal  = word(1)
-	oneFailure  = word(1) << countBits
+	oneFailure  = word(1) << refusalBits
+	oneCut      = word(1) << (refusalBits + countBits)
 	mostInARow  = 1<<countBits - 1
 	mostSteps   = 1<<stepBits - 1
 	millisecond = int64(time.Millisecond)
@@ -59,8 +65,20 @@ func newWord(term uint64, k kind, step int, end int64) word {
 func (w word) term() uint64  { return uint64(w) >> (64 - termBits) }
 func (w word) kind() kind    { return kind(w >> (endBits + stepBits) & (1<<kindBits - 1)) }
 func (w word) step() int     { return int(w >> endBits & mostSteps) }
-func (w word) failures() int { return int(w >> countBits & mostInARow) }
-func (w word) refusals() int { return int(w & mostInARow) }
+func (w word) cuts() int     { return int(w >> (refusalBits + countBits) & mostInARow) }
+func (w word) failures() int { return int(w >> refusalBits & mostInARow) }
+func (w word) refusals() int { return int(w & (1<<refusalBits - 1)) }
+
+// onTrial reports whether a closed word is of a target that has begun an answer
+// after its last rest, and not yet ended one.
+func (w word) onTrial() bool { return w.step() > 0 }
+
+// spotless reports whether a closed word has nothing that a success would end.
+func (w word) spotless() bool { return w<<(termBits+kindBits) == 0 }
+
+// begun returns a closed word without what the beginning of an answer disproves:
+// failures and refusals, but no answers that broke off.
+func (w word) begun() word { return w &^ (oneCut - 1) }
 
 // left is how much of the rest is left, in milliseconds. The shifts extend the
 // sign of what is known of the difference.
