@@ -24,11 +24,12 @@ var everyPath = []string{
 	"POST /admin/v1/credentials/1/rotate",
 	"POST /admin/v1/config/reload", "GET /admin/v1/config/version",
 	"POST /admin/v1/health/check", "GET /admin/v1/health/providers/1",
+	"GET /admin/v1/setup", "POST /admin/v1/setup", "POST /admin/v1/install", "POST /admin/v1/auth/login", "POST /admin/v1/auth/register", "POST /admin/setup",
 	"GET /admin/", "GET /admin/v1", "GET /admin/v2/providers", "DELETE /admin/v1/providers", "OPTIONS /admin/v1/providers", "HEAD /admin/v1/providers",
 }
 
-// TestEveryPathAsksForTheKey: whatever is said besides the key, no path
-// answers anything but 401, and nothing serves or changes.
+// S06, S08, S32: whatever is said besides the key, no path answers anything but
+// 401, and nothing serves or changes. There is no set-up without the key.
 func TestEveryPathAsksForTheKey(t *testing.T) {
 	g := start(t)
 	g.want(201, "POST", "/admin/v1/providers", seedProvider)
@@ -42,6 +43,9 @@ func TestEveryPathAsksForTheKey(t *testing.T) {
 		{"Authorization:", "Cookie: Authorization=Bearer " + adminKey},
 		{"Authorization:", "X-Forwarded-For: 127.0.0.1", "X-Real-Ip: 127.0.0.1", "X-Forwarded-User: admin"},
 		{"Authorization:", "X-Original-Url: /health", "X-Rewrite-Url: /health", "X-Forwarded-Prefix: /health"},
+		{"Authorization:", "X-Forwarded-Host: localhost", "X-Forwarded-Proto: https", "X-Forwarded-Uri: /health", "Forwarded: for=127.0.0.1;host=localhost"},
+		{"Authorization:", "X-Http-Method-Override: GET", "X-Custom-Ip-Authorization: 127.0.0.1", "Proxy-Authorization: Bearer " + adminKey},
+		{"Authorization:", "Cookie: session=admin; admin_key=" + adminKey, "X-Admin-Key: " + adminKey, "Admin-Key: " + adminKey, "Token: " + adminKey},
 	}
 	for _, path := range everyPath {
 		method, path, _ := strings.Cut(path, " ")
@@ -58,6 +62,8 @@ func TestEveryPathAsksForTheKey(t *testing.T) {
 	golden(t, "unauthorized", g.want(401, "GET", "/admin/v1/providers", "", "Authorization:"))
 }
 
+// S13: a key that differs from the right one by one character, or by its
+// length, is none.
 func TestWrongKeys(t *testing.T) {
 	api := admin.New(admin.Deps{AdminKeyHash: sha256.Sum256([]byte(adminKey)), HasAdminKey: true})
 	f := func(key string, want bool) {
@@ -75,7 +81,7 @@ func TestWrongKeys(t *testing.T) {
 	f(strings.Repeat("x", 1<<20), false)
 }
 
-// TestNoAdminKey: the hash of nothing is a hash too, and must open nothing.
+// S05: without an admin key nothing opens; the hash of nothing is a hash too.
 func TestNoAdminKey(t *testing.T) {
 	g := start(t, func(d *admin.Deps) { d.HasAdminKey, d.AdminKeyHash = false, [32]byte{} })
 	for _, path := range everyPath {
@@ -115,7 +121,7 @@ func TestValidate(t *testing.T) {
 	golden(t, "validate_missing", g.want(401, "POST", "/admin/v1/auth/validate", "", "Authorization:"))
 }
 
-// TestGuessing: 20 wrong keys are answered 401, further ones 429 for a while,
+// S14: 20 wrong keys are answered 401, further ones 429 for a while,
 // and the right key is let in all the time.
 func TestGuessing(t *testing.T) {
 	g := start(t)
@@ -240,7 +246,7 @@ func raw(t *testing.T, addr, request string) (int, http.Header) {
 	return resp.StatusCode, resp.Header
 }
 
-// TestHeadersOfEveryAnswer: no answer may be kept or taken for something else,
+// S33, S30: no answer may be kept or taken for something else,
 // and each can be found again by its id.
 func TestHeadersOfEveryAnswer(t *testing.T) {
 	g := start(t)

@@ -10,6 +10,7 @@ import (
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
+// S14: one who guesses is no other's trouble.
 func TestGuessesAreCountedBySource(t *testing.T) {
 	f := func(a, b string, same bool) {
 		t.Helper()

@@ -88,8 +88,13 @@ func TestProviderBodies(t *testing.T) {
 	f("PATCH", `{"provider_key":"","api_base":""}`, "provider_key api_base")
 	f("PATCH", `[{"op":"replace"}]`, "body")
 
-	// S11
-	for _, base := range []string{"file:///etc/passwd", "gopher://x", "api.openai.com", "http://user:pass@x", "http://x#y", "http://x?y", "http://x\\r\\nHost: y"} {
+	// S11: with the reason, and without a word of the address: it may hold a key.
+	for _, base := range []string{
+		"", "/", "api.openai.com", "//api.openai.com", "file:///etc/passwd", "file://localhost/etc/passwd", "gopher://x", "ftp://x", "unix:///run/docker.sock", "data:,x",
+		"javascript:alert(1)", "http:", "http://", "http:///v1", "http://user:pass@x", "http://user@x", "http://x#y", "http://x#", "http://x?y", "http://x?",
+		"http://x\\r\\nHost: y", "http://x\\nHost: y", "http://x\\u0000", "http://x%0d%0aHost: y", "http://x y", " http://x", "http://x\\\\@y", "http://[::1", "http://x:99999",
+		"http://0177.0.0.1", "http://2852039166", "http://0xa9fea9fe",
+	} {
 		f("POST", `{"provider_key":"x","api_key":"x","api_base":"`+base+`"}`, "api_base")
 		f("PATCH", `{"api_base":"`+base+`"}`, "api_base")
 	}
@@ -113,6 +118,7 @@ func TestTakenProviderKey(t *testing.T) {
 	g.want(200, "PUT", "/admin/v1/providers/2", `{"provider_key":"other"}`)
 }
 
+// S03, S04: only the id of an object that is there leads to one.
 func TestIDsThatAreNone(t *testing.T) {
 	g := start(t)
 	g.want(201, "POST", "/admin/v1/providers", seedProvider)
