@@ -30,7 +30,7 @@ func TestAServerComesBackOnItsPortWithItsData(t *testing.T) {
 	url := server.URL()
 	query(t, url, "CREATE TABLE things AS SELECT 7 AS n")
 
-	for name, end := range map[string]func(testing.TB){"stop": server.Stop, "kill": server.Kill} {
+	for name, end := range map[string]func(testing.TB){"stop": server.Stop, "kill": server.Kill, "crash": server.Crash} {
 		end(t)
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		if conn, err := pgx.Connect(ctx, url); err == nil {
@@ -71,4 +71,19 @@ func query(t *testing.T, url, sql string) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+func TestAFrozenServerSaysNothingUntilItIsThawed(t *testing.T) {
+	server := pgtest.NewServer(t)
+	server.Freeze(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	if conn, err := pgx.Connect(ctx, server.URL()); err == nil {
+		conn.Close(ctx)
+		t.Error("a frozen server answers")
+	}
+	server.Thaw(t)
+	if got := query(t, server.URL(), "SELECT 7"); got != 7 {
+		t.Errorf("after the thaw: got %d, want 7", got)
+	}
 }
