@@ -4,49 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"llmproxy/bench/testbed"
 )
-
-func TestParseStat(t *testing.T) {
-	f := func(line string, pid, parent int, used time.Duration) {
-		t.Helper()
-		p, pp, u, err := parseStat([]byte(line))
-		if err != nil || p != pid || pp != parent || u != used {
-			t.Fatalf("%q: %d, %d, %v, %v", line, p, pp, u, err)
-		}
-	}
-	f("12 (nginx) S 1 12 12 0 -1 4194560 100 0 0 0 250 50 7 7 20 0 1 0 1 2 3", 12, 1, 3*time.Second)
-	f("7 (a (b) c) R 3 1 1 0 -1 0 0 0 0 0 1 0 0 0 20 0", 7, 3, 10*time.Millisecond)
-
-	for _, bad := range []string{"", "7 R 3", "7 (x) R 3 1", "x (x) R 3 1 1 0 -1 0 0 0 0 0 1 0 0 0 20 0"} {
-		if _, _, _, err := parseStat([]byte(bad)); err == nil {
-			t.Errorf("%q was read", bad)
-		}
-	}
-}
-
-// This process uses processor time, and has it counted with its children's.
-func TestCPUOf(t *testing.T) {
-	before, err := cpuOf(os.Getppid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for began := time.Now(); time.Since(began) < 100*time.Millisecond; {
-	}
-	after, err := cpuOf(os.Getppid())
-	if err != nil || after <= before {
-		t.Fatalf("%v, then %v (%v)", before, after, err)
-	}
-	if _, err := cpuOf(1 << 30); err == nil {
-		t.Fatal("a process that is not there was measured")
-	}
-}
 
 func TestMedian(t *testing.T) {
 	f := func(want float64, v ...float64) {
@@ -74,7 +39,7 @@ func TestDrive(t *testing.T) {
 		go s.Serve(ln)
 		defer s.Shutdown()
 		o := options{load: load, connections: 4, rate: rate, measured: 200 * time.Millisecond, warm: time.Millisecond, request: 500, answer: 10, events: 2}
-		got, err := drive(context.Background(), o, &server{addr: ln.Addr().String(), key: "k", cmd: self(t)})
+		got, err := drive(context.Background(), o, self(t, ln.Addr().String()))
 		if fmt.Sprint(err) != wantErr && (err == nil || wantErr == "<nil>" || !strings.Contains(err.Error(), wantErr)) {
 			t.Fatalf("got %v; want %v", err, wantErr)
 		}
@@ -106,11 +71,11 @@ func TestDrive(t *testing.T) {
 }
 
 // self stands for a server that runs in this process.
-func self(t *testing.T) *exec.Cmd {
+func self(t *testing.T, addr string) *testbed.Server {
 	t.Helper()
-	p, err := os.FindProcess(os.Getpid())
+	s, err := testbed.Self(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &exec.Cmd{Process: p}
+	return s
 }

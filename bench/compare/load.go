@@ -9,12 +9,13 @@ import (
 	"io"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"llmproxy/bench/testbed"
 )
 
 // figures are what one server did in one measured window.
@@ -43,7 +44,7 @@ func (f figures) units() int64 {
 // has the answer to the last, or with -rate when its turn comes.
 type driver struct {
 	o       options
-	server  *server
+	server  *testbed.Server
 	request []byte
 
 	requests, events atomic.Int64
@@ -51,8 +52,8 @@ type driver struct {
 }
 
 // drive measures one server once. Any wrong answer fails the measurement.
-func drive(ctx context.Context, o options, s *server) (figures, error) {
-	d := &driver{o: o, server: s, request: request(o, s)}
+func drive(ctx context.Context, o options, s *testbed.Server) (figures, error) {
+	d := &driver{o: o, server: s, request: s.ChatRequest(o.load == "stream", o.request)}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var callers sync.WaitGroup
@@ -89,18 +90,18 @@ func drive(ctx context.Context, o options, s *server) (figures, error) {
 // window lets the warm-up pass and reads the counters at both ends of the
 // measured time.
 func (d *driver) window(ctx context.Context) (figures, error) {
-	if err := pause(ctx, d.o.warm); err != nil {
+	if err := testbed.Pause(ctx, d.o.warm); err != nil {
 		return figures{}, err
 	}
-	before, err := cpuOf(d.server.pid())
+	before, err := d.server.CPU()
 	if err != nil {
 		return figures{}, err
 	}
 	began, requests, events := time.Now(), d.requests.Load(), d.events.Load()
-	if err := pause(ctx, d.o.measured); err != nil {
+	if err := testbed.Pause(ctx, d.o.measured); err != nil {
 		return figures{}, err
 	}
-	after, err := cpuOf(d.server.pid())
+	after, err := d.server.CPU()
 	return figures{
 		Requests: d.requests.Load() - requests,
 		Events:   d.events.Load() - events,
@@ -109,19 +110,10 @@ func (d *driver) window(ctx context.Context) (figures, error) {
 	}, err
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
-	}
-}
-
 // call sends requests on one connection until the driver stops, and returns
 // how long each took.
 func (d *driver) call(ctx context.Context) ([]time.Duration, error) {
-	conn, err := net.Dial("tcp", d.server.addr)
+	conn, err := net.Dial("tcp", d.server.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -202,17 +194,4 @@ func (d *driver) follow(resp *fasthttp.Response) error {
 		return fmt.Errorf("a stream of %d events that ends with %q", events, tail)
 	}
 	return nil
-}
-
-// request makes the bytes that are sent, again and again.
-func request(o options, s *server) []byte {
-	head := `{"model":"` + model + `",`
-	if o.load == "stream" {
-		head += `"stream":true,"stream_options":{"include_usage":true},`
-	}
-	head += `"messages":[{"role":"user","content":"`
-	const tail = `"}]}`
-	body := head + strings.Repeat("x", max(0, o.request-len(head)-len(tail))) + tail
-	return fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n"+
-		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", s.addr, s.key, len(body), body)
 }

@@ -20,6 +20,8 @@ import (
 	"os"
 	"os/signal"
 	"time"
+
+	"llmproxy/bench/testbed"
 )
 
 // options say what is measured.
@@ -76,30 +78,30 @@ func compare(ctx context.Context, o options) error {
 			o.connections = 200
 		}
 	}
-	b, err := newBed(ctx)
+	b, err := testbed.New(ctx)
 	if err != nil {
 		return err
 	}
-	defer b.close()
-	if err := b.build(o.gateway); err != nil {
+	defer b.Close()
+	if err := b.Build(o.gateway); err != nil {
 		return err
 	}
-	if err := b.startProvider(o); err != nil {
+	if err := b.StartProvider("-answer", fmt.Sprint(o.answer), "-events", fmt.Sprint(o.events), "-gap", o.gap.String()); err != nil {
 		return err
 	}
-	gateway, err := b.startGateway()
+	gateway, err := b.StartGateway()
 	if err != nil {
 		return err
 	}
-	nginx, err := b.startNginx()
+	nginx, err := startNginx(b)
 	if err != nil {
 		return err
 	}
-	return measure(ctx, o, []*server{gateway, nginx})
+	return measure(ctx, o, []*testbed.Server{gateway, nginx})
 }
 
 // measure takes the servers in turn, in the other order in every second round.
-func measure(ctx context.Context, o options, servers []*server) error {
+func measure(ctx context.Context, o options, servers []*testbed.Server) error {
 	r := newReport(o, servers)
 	r.printHead()
 	for round := range o.rounds {
@@ -110,7 +112,7 @@ func measure(ctx context.Context, o options, servers []*server) error {
 			s := servers[i]
 			f, err := drive(ctx, o, s)
 			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+				return fmt.Errorf("%s: %w", s.Name, err)
 			}
 			r.add(round, s, f)
 		}

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"llmproxy/bench/testbed"
 )
 
 // nginxConf is a proxy without keys, limits, choice, counting or a look at the
@@ -49,25 +51,25 @@ http {
 var errNoNginx = errors.New("nginx is not installed: it is what llm-proxy is measured against " +
 	"(Debian, Ubuntu: apt-get install nginx-light; macOS has no /proc to measure with)")
 
-func (b *bed) startNginx() (*server, error) {
+func startNginx(b *testbed.Bed) (*testbed.Server, error) {
 	program, err := findNginx()
 	if err != nil {
 		return nil, err
 	}
-	addr, err := freeAddr()
+	addr, err := testbed.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
-	conf := strings.NewReplacer("@DIR@", b.dir, "@PROVIDER@", b.provider, "@LISTEN@", addr).Replace(nginxConf)
-	file := filepath.Join(b.dir, "nginx.conf")
+	conf := strings.NewReplacer("@DIR@", b.Dir, "@PROVIDER@", b.Provider, "@LISTEN@", addr).Replace(nginxConf)
+	file := filepath.Join(b.Dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
-	s, err := b.start("nginx", addr, nil, program, "-c", file, "-e", filepath.Join(b.dir, "nginx.err"), "-g", "daemon off;")
+	s, err := b.Start("nginx", addr, "", nil, program, "-c", file, "-e", filepath.Join(b.Dir, "nginx.err"), "-g", "daemon off;")
 	if err != nil {
 		return nil, err
 	}
-	return s, b.await(s, "/")
+	return s, b.Await(s, "/")
 }
 
 // findNginx looks where servers are, too, which is not on everyone's PATH.

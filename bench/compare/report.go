@@ -4,16 +4,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
+
+	"llmproxy/bench/testbed"
 )
 
 // report prints the figures as they come, and at the end what they say.
 type report struct {
 	o       options
-	servers []*server
+	servers []*testbed.Server
 	Machine string               `json:"machine"`
 	Load    string               `json:"load"`
 	Rounds  map[string][]figures `json:"rounds"`
@@ -22,7 +22,7 @@ type report struct {
 	Ratio   float64              `json:"ratio"`  // their median
 }
 
-func newReport(o options, servers []*server) *report {
+func newReport(o options, servers []*testbed.Server) *report {
 	load := fmt.Sprintf("%d connections, %d B requests, %d B answers", o.connections, o.request, o.answer)
 	if o.rate > 0 {
 		load += fmt.Sprintf(", %.0f requests/s", o.rate)
@@ -31,7 +31,7 @@ func newReport(o options, servers []*server) *report {
 		load = fmt.Sprintf("%d streams of %d events, one every %v", o.connections, o.events, o.gap)
 	}
 	return &report{
-		o: o, servers: servers, Machine: machine(), Load: load,
+		o: o, servers: servers, Machine: testbed.Machine(), Load: load,
 		Rounds: map[string][]figures{}, Cost: map[string]float64{},
 	}
 }
@@ -48,21 +48,21 @@ func (r *report) printHead() {
 	fmt.Printf("%-5s %-10s %9s %9s %6s %9s %9s\n", "round", "server", "us/"+r.unit(), r.unit()+"s/s", "cores", "p50", "p99")
 }
 
-func (r *report) add(round int, s *server, f figures) {
-	r.Rounds[s.name] = append(r.Rounds[s.name], f)
-	fmt.Printf("%-5d %-10s %9.2f %9.0f %6.2f %9v %9v\n", round+1, s.name, f.cost(),
+func (r *report) add(round int, s *testbed.Server, f figures) {
+	r.Rounds[s.Name] = append(r.Rounds[s.Name], f)
+	fmt.Printf("%-5d %-10s %9.2f %9.0f %6.2f %9v %9v\n", round+1, s.Name, f.cost(),
 		float64(f.units())/f.Took.Seconds(), f.CPU.Seconds()/f.Took.Seconds(), f.P50.Round(time.Microsecond), f.P99.Round(time.Microsecond))
 }
 
 // finish compares round by round, which cancels what both met in it.
 func (r *report) finish() error {
-	first, second := r.servers[0].name, r.servers[1].name
+	first, second := r.servers[0].Name, r.servers[1].Name
 	for _, s := range r.servers {
 		var costs []float64
-		for _, f := range r.Rounds[s.name] {
+		for _, f := range r.Rounds[s.Name] {
 			costs = append(costs, f.cost())
 		}
-		r.Cost[s.name] = median(costs)
+		r.Cost[s.Name] = median(costs)
 	}
 	for i := range r.Rounds[first] {
 		r.Ratios = append(r.Ratios, r.Rounds[first][i].cost()/r.Rounds[second][i].cost())
@@ -86,17 +86,4 @@ func median(v []float64) float64 {
 		return (v[n/2-1] + v[n/2]) / 2
 	}
 	return v[len(v)/2]
-}
-
-// machine names the processor and the compiler.
-func machine() string {
-	cpu := "unknown processor"
-	info, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(info)) {
-		if name, ok := strings.CutPrefix(line, "model name"); ok {
-			cpu = strings.Trim(name, "\t :\n")
-			break
-		}
-	}
-	return fmt.Sprintf("%s, %d CPUs, %s", cpu, runtime.NumCPU(), runtime.Version())
 }

@@ -1,5 +1,5 @@
 // Command mockllm is a cheap model provider to measure a gateway with: it
-// answers every POST at once with a chat completion of a fixed size, or with a
+// answers every POST at once, or after -delay, with a chat completion of a fixed size, or with a
 // stream of events at a fixed pace if the request asks to stream.
 //
 //	mockllm -addr 127.0.0.1:9000 -answer 1024 -events 100 -gap 20ms
@@ -27,6 +27,7 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:9000", "address to listen on")
 	size := flag.Int("answer", 1024, "bytes of an answer that is not streamed")
 	events := flag.Int("events", 100, "events of a stream")
+	delay := flag.Duration("delay", 0, "time until the head of an answer")
 	gap := flag.Duration("gap", 20*time.Millisecond, "pause between two of them")
 	flag.Parse()
 
@@ -34,7 +35,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	m := &mock{whole: whole(*size), events: *events, gap: *gap}
+	m := &mock{whole: whole(*size), events: *events, delay: *delay, gap: *gap}
 	s := &fasthttp.Server{
 		Handler:               m.answer,
 		ReadBufferSize:        16 << 10,
@@ -48,10 +49,14 @@ func main() {
 type mock struct {
 	whole  []byte
 	events int
+	delay  time.Duration
 	gap    time.Duration
 }
 
 func (m *mock) answer(ctx *fasthttp.RequestCtx) {
+	if m.delay > 0 && ctx.IsPost() {
+		time.Sleep(m.delay)
+	}
 	if bytes.Contains(ctx.PostBody(), []byte(`"stream":true`)) {
 		ctx.SetContentType("text/event-stream")
 		ctx.Response.SetBodyStream(&stream{m}, -1)

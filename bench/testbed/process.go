@@ -1,4 +1,4 @@
-package main
+package testbed
 
 import (
 	"bytes"
@@ -6,32 +6,35 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// server is one contestant, running.
-type server struct {
-	name string
-	addr string
-	key  string // of the client
+// Server is a program of the bed, running.
+type Server struct {
+	Name string
+	Addr string
+	Key  string // of the client
 	cmd  *exec.Cmd
 	log  string // file of what it says
 }
 
-func (s *server) pid() int { return s.cmd.Process.Pid }
-
-// start runs a program whose output goes to a file, in a session of its own,
-// so that an interrupt reaches it through close alone.
-func (b *bed) start(name, addr string, env []string, program string, args ...string) (*server, error) {
-	s := &server{name: name, addr: addr, key: "none", log: filepath.Join(b.dir, name+".log")}
+// Start runs a program whose output goes to a file, in a session of its own,
+// so that an interrupt reaches it through Close alone. cpus is a list as
+// taskset takes it, or empty.
+func (b *Bed) Start(name, addr, cpus string, env []string, program string, args ...string) (*Server, error) {
+	s := &Server{Name: name, Addr: addr, Key: "none", log: filepath.Join(b.Dir, name+".log")}
 	out, err := os.Create(s.log)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
+	if cpus != "" {
+		program, args = "taskset", append([]string{"-c", cpus, program}, args...)
+	}
 	s.cmd = exec.Command(program, args...)
 	s.cmd.Env = append(os.Environ(), env...)
 	s.cmd.Stdout, s.cmd.Stderr = out, out
@@ -43,8 +46,14 @@ func (b *bed) start(name, addr string, env []string, program string, args ...str
 	return s, nil
 }
 
+// Self stands for a server that runs in this process, at addr: for tests.
+func Self(addr string) (*Server, error) {
+	p, err := os.FindProcess(os.Getpid())
+	return &Server{Name: "self", Addr: addr, Key: "k", cmd: &exec.Cmd{Process: p}}, err
+}
+
 // stop asks the program to end, and ends it if it does not.
-func (s *server) stop() {
+func (s *Server) stop() {
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	timer := time.AfterFunc(10*time.Second, func() { s.cmd.Process.Kill() })
 	defer timer.Stop()
@@ -52,9 +61,39 @@ func (s *server) stop() {
 }
 
 // said returns the end of what the program printed.
-func (s *server) said() string {
+func (s *Server) said() string {
 	out, _ := os.ReadFile(s.log)
 	return string(out[max(0, len(out)-2000):])
+}
+
+// CPU returns the processor time that the server and its children have used.
+func (s *Server) CPU() (time.Duration, error) { return cpuOf(s.cmd.Process.Pid) }
+
+// RSS returns the server's resident memory in bytes.
+func (s *Server) RSS() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(status))
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("statm of %s: %q", s.Name, status)
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
+
+// Machine names the processor and the compiler.
+func Machine() string {
+	cpu := "unknown processor"
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(info)) {
+		if name, ok := strings.CutPrefix(line, "model name"); ok {
+			cpu = strings.Trim(name, "\t :\n")
+			break
+		}
+	}
+	return fmt.Sprintf("%s, %d CPUs, %s", cpu, runtime.NumCPU(), runtime.Version())
 }
 
 // tick is the unit of the times in /proc/PID/stat: 1/100 s on every Linux.
