@@ -45,10 +45,12 @@ func TestMetacharactersMeanNothing(t *testing.T) {
 	for _, trick := range tricks {
 		for _, list := range []string{"providers", "credentials"} {
 			path := "/admin/v1/" + list
+			query := "?x"
 			for _, name := range []string{"search", "q", "name", "provider_key", "id", "filter", "order_by", "limit", "page"} {
-				if got := quickly(t, g, "GET", path+"?"+name+"="+url.QueryEscape(trick)); got.status != 200 || got.body != all[list] {
-					t.Errorf("GET %s?%s=%.40q: %d %.200s", path, name, trick, got.status, got.body)
-				}
+				query += "&" + name + "=" + url.QueryEscape(trick[:min(len(trick), 100)])
+			}
+			if got := quickly(t, g, "GET", path+query); got.status != 200 || got.body != all[list] {
+				t.Errorf("GET %s%s: %d %.200s", path, query, got.status, got.body)
 			}
 			for _, method := range []string{"GET", "DELETE"} {
 				if got := quickly(t, g, method, path+"/"+url.PathEscape(trick)); got.status != 404 || got.header.Get("X-Evil") != "" {
