@@ -8,11 +8,13 @@ import (
 
 const (
 	selectCredentials = `SELECT id, credential_key, key_preview, name, allowed_models, rate_limit,
-		is_enabled, created_at, updated_at FROM credentials`
-	insertCredential = `INSERT INTO credentials (credential_key, key_preview, name, allowed_models, rate_limit, is_enabled)
-		VALUES ($1, $2, $3, $4::jsonb, $5, $6) RETURNING id, created_at, updated_at`
+		tpm_limit, budget_microusd, budget_period, max_concurrency, expires_at, is_enabled, created_at, updated_at FROM credentials`
+	insertCredential = `INSERT INTO credentials (credential_key, key_preview, name, allowed_models, rate_limit,
+		tpm_limit, budget_microusd, budget_period, max_concurrency, expires_at, is_enabled)
+		VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7, $8, $9, $10, $11) RETURNING id, created_at, updated_at`
 	updateCredential = `UPDATE credentials SET credential_key = $1, key_preview = $2, name = $3,
-		allowed_models = $4::jsonb, rate_limit = $5, is_enabled = $6 WHERE id = $7`
+		allowed_models = $4::jsonb, rate_limit = $5, tpm_limit = $6, budget_microusd = $7, budget_period = $8,
+		max_concurrency = $9, expires_at = $10, is_enabled = $11 WHERE id = $12`
 	deleteCredential = `DELETE FROM credentials WHERE id = $1`
 )
 

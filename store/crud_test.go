@@ -49,11 +49,18 @@ func keepsWhatIsAdded(t *testing.T, h *home) {
 		t.Fatal(err)
 	}
 
+	price := addPrice(t, s, "gpt-4o*")
+	free := &config.Price{Model: "free"}
+	if _, err := s.AddPrice(ctx(t), free); err != nil {
+		t.Fatal(err)
+	}
+
 	// What had nothing in it comes back empty and not nil, as JSON shows it.
-	bare.ModelMapping, open.AllowedModels = map[string]string{}, []string{}
+	bare.ModelMapping, open.AllowedModels, open.BudgetPeriod = map[string]string{}, []string{}, config.PeriodMonth
 	want := &config.Set{
 		Version:   version(t, s),
 		Providers: []config.Provider{*p, *bare}, Credentials: []config.Credential{*c, *open},
+		Prices: []config.Price{*price, *free},
 	}
 	if got := load(t, s); !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -77,6 +84,14 @@ func keepsWhatIsAdded(t *testing.T, h *home) {
 	manyC, v, err := s.Credentials(ctx(t))
 	if err != nil || v != want.Version || !reflect.DeepEqual(manyC, want.Credentials) {
 		t.Errorf("Credentials: got %+v at %d, %v", manyC, v, err)
+	}
+	oneP, v, err := s.Price(ctx(t), price.ID)
+	if err != nil || v != want.Version || !reflect.DeepEqual(oneP, *price) {
+		t.Errorf("Price: got %+v at %d, %v", oneP, v, err)
+	}
+	manyP, v, err := s.Prices(ctx(t))
+	if err != nil || v != want.Version || !reflect.DeepEqual(manyP, want.Prices) {
+		t.Errorf("Prices: got %+v at %d, %v", manyP, v, err)
 	}
 }
 
@@ -212,6 +227,12 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 			f("change credential", err)
 			_, err = s.RemoveCredential(ctx(t), id)
 			f("remove credential", err)
+			_, _, err = s.Price(ctx(t), id)
+			f("price", err)
+			_, err = s.ChangePrice(ctx(t), id, func(*config.Price) error { t.Error("change was called"); return nil })
+			f("change price", err)
+			_, err = s.RemovePrice(ctx(t), id)
+			f("remove price", err)
 		}
 		if after := version(t, s); after != before {
 			t.Errorf("the version went from %d to %d", before, after)
@@ -247,6 +268,15 @@ func TestEveryCommitRaisesTheVersion(t *testing.T) {
 		f("change provider", v, err)
 		v, err = s.ChangeProvider(ctx(t), p.ID, func(*config.Provider) error { return nil })
 		f("change nothing", v, err)
+		price := &config.Price{Model: "gpt-4o", Input: 1}
+		v, err = s.AddPrice(ctx(t), price)
+		f("add price", v, err)
+		v, err = s.ChangePrice(ctx(t), price.ID, func(p *config.Price) error { p.Output = 2; return nil })
+		f("change price", v, err)
+		v, err = s.RemovePrice(ctx(t), price.ID)
+		f("remove price", v, err)
+		v, err = s.ChangeCredential(ctx(t), c.ID, func(c *config.Credential) error { c.Budget = nil; c.ExpiresAt = time.Time{}; return nil })
+		f("lift a budget", v, err)
 		v, err = s.ChangeCredential(ctx(t), c.ID, func(c *config.Credential) error { c.Enabled = false; return nil })
 		f("change credential", v, err)
 		v, err = s.RemoveProvider(ctx(t), p.ID)

@@ -60,7 +60,7 @@ func OpenMigrator(o Options) (*Migrator, error) {
 // Up applies every migration that is missing. There being none is no error.
 func (m *Migrator) Up(ctx context.Context) error {
 	return m.run(ctx, func(s *session) error {
-		err := s.Up()
+		err := s.climb()
 		if err == nil || errors.Is(err, migrate.ErrNoChange) {
 			return nil
 		}
@@ -157,6 +157,23 @@ func newSession(kind string, driver database.Driver, inWords func(error) error) 
 	}
 	m.LockTimeout = 2 * lockTime // the database's own limit ends it first
 	return &session{Migrate: m, driver: driver, inWords: func(err error) error { return inWords(withoutQuery(err)) }}, nil
+}
+
+// climb applies what is missing, one migration at a time: Up reads the next
+// ones ahead, and when one fails it leaves those readers behind for good.
+func (s *session) climb() error {
+	for {
+		now, _, err := s.look()
+		if err != nil {
+			return err
+		}
+		if now >= migrations.Newest() {
+			return s.Up() // nothing, or the reason why this binary can do nothing
+		}
+		if err := s.Steps(1); err != nil {
+			return err
+		}
+	}
 }
 
 // look returns the version that is noted; none is 0.

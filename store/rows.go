@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,34 +88,44 @@ func newProviderRow(p *config.Provider, sealer *Sealer) (providerRow, error) {
 
 // credentialRow is a row of credentials.
 type credentialRow struct {
-	ID            int64           `json:"id"`
-	Hash          string          `json:"credential_key"`
-	Preview       string          `json:"key_preview"`
-	Name          string          `json:"name"`
-	AllowedModels json.RawMessage `json:"allowed_models"`
-	RateLimit     *int64          `json:"rate_limit"`
-	Enabled       bool            `json:"is_enabled"`
-	CreatedAt     moment          `json:"created_at"`
-	UpdatedAt     moment          `json:"updated_at"`
+	ID             int64           `json:"id"`
+	Hash           string          `json:"credential_key"`
+	Preview        string          `json:"key_preview"`
+	Name           string          `json:"name"`
+	AllowedModels  json.RawMessage `json:"allowed_models"`
+	RateLimit      *int64          `json:"rate_limit"`
+	TPMLimit       *int64          `json:"tpm_limit"`
+	Budget         *int64          `json:"budget_microusd"`
+	BudgetPeriod   string          `json:"budget_period"`
+	MaxConcurrency *int64          `json:"max_concurrency"`
+	ExpiresAt      moment          `json:"expires_at"` // zero: NULL
+	Enabled        bool            `json:"is_enabled"`
+	CreatedAt      moment          `json:"created_at"`
+	UpdatedAt      moment          `json:"updated_at"`
 }
 
 // dest is where the columns of selectCredentials go.
 func (r *credentialRow) dest() []any {
 	return []any{
 		&r.ID, &r.Hash, &r.Preview, &r.Name, (*[]byte)(&r.AllowedModels), &r.RateLimit,
-		&r.Enabled, &r.CreatedAt, &r.UpdatedAt,
+		&r.TPMLimit, &r.Budget, &r.BudgetPeriod, &r.MaxConcurrency, &r.ExpiresAt, &r.Enabled, &r.CreatedAt, &r.UpdatedAt,
 	}
 }
 
 // values are what insertCredential and updateCredential take.
 func (r *credentialRow) values() []any {
-	return []any{r.Hash, r.Preview, r.Name, string(r.AllowedModels), r.RateLimit, r.Enabled}
+	return []any{
+		r.Hash, r.Preview, r.Name, string(r.AllowedModels), r.RateLimit,
+		r.TPMLimit, r.Budget, r.BudgetPeriod, r.MaxConcurrency, r.ExpiresAt, r.Enabled,
+	}
 }
 
 // credential reads the row. The error names the row by its name and id.
 func (r *credentialRow) credential() (config.Credential, error) {
 	c := config.Credential{
 		ID: r.ID, Hash: r.Hash, Preview: r.Preview, Name: r.Name, RateLimit: r.RateLimit, Enabled: r.Enabled,
+		TPMLimit: r.TPMLimit, Budget: (*config.USD)(r.Budget), BudgetPeriod: config.Period(r.BudgetPeriod),
+		MaxConcurrency: r.MaxConcurrency, ExpiresAt: r.ExpiresAt.Time,
 		CreatedAt: r.CreatedAt.Time, UpdatedAt: r.UpdatedAt.Time,
 	}
 	var err error
@@ -130,9 +141,15 @@ func newCredentialRow(c *config.Credential) credentialRow {
 	if allowed == nil {
 		allowed = []string{}
 	}
+	period := c.BudgetPeriod
+	if period == "" {
+		period = config.PeriodMonth
+	}
 	return credentialRow{
 		ID: c.ID, Hash: c.Hash, Preview: c.Preview, Name: c.Name, AllowedModels: encode(allowed),
 		RateLimit: c.RateLimit, Enabled: c.Enabled,
+		TPMLimit: c.TPMLimit, Budget: (*int64)(c.Budget), BudgetPeriod: string(period),
+		MaxConcurrency: c.MaxConcurrency, ExpiresAt: moment{c.ExpiresAt},
 		CreatedAt: moment{c.CreatedAt}, UpdatedAt: moment{c.UpdatedAt},
 	}
 }
@@ -216,12 +233,24 @@ func encode(v any) json.RawMessage {
 	return raw
 }
 
-// moment is a time as either database gives it: PostgreSQL a time, SQLite text.
+// moment is a time as either database gives it: PostgreSQL a time, SQLite
+// text. The zero time is NULL.
 type moment struct{ time.Time }
+
+// Value implements driver.Valuer, in a form that both databases read.
+func (m moment) Value() (driver.Value, error) {
+	if m.IsZero() {
+		return nil, nil
+	}
+	return m.UTC().Format("2006-01-02T15:04:05.000Z"), nil
+}
 
 // Scan implements sql.Scanner.
 func (m *moment) Scan(from any) error {
 	switch at := from.(type) {
+	case nil:
+		m.Time = time.Time{}
+		return nil
 	case time.Time:
 		m.Time = at.UTC()
 		return nil

@@ -70,7 +70,7 @@ func TestAnySequenceOfChanges(t *testing.T) {
 		rapid.Check(t, func(rt *rapid.T) {
 			h.edit(t, "DELETE FROM providers")
 			h.edit(t, "DELETE FROM credentials")
-			want := &config.Set{Providers: []config.Provider{}, Credentials: []config.Credential{}}
+			want := &config.Set{Providers: []config.Provider{}, Credentials: []config.Credential{}, Prices: []config.Price{}}
 			rt.Repeat(map[string]func(*rapid.T){
 				"add provider": func(rt *rapid.T) {
 					p := drawProvider(rt)
@@ -106,6 +106,7 @@ func TestAnySequenceOfChanges(t *testing.T) {
 					c := config.Credential{
 						Hash: config.HashKey(rapid.StringN(1, 8, -1).Draw(rt, "key")), Name: "n", Preview: "p",
 						AllowedModels: rapid.SliceOfN(word, 0, 3).Draw(rt, "models"), Enabled: rapid.Bool().Draw(rt, "enabled"),
+						BudgetPeriod: config.PeriodTotal,
 					}
 					if rapid.Bool().Draw(rt, "limited") {
 						c.RateLimit = new(rapid.Int64Min(0).Draw(rt, "rate"))

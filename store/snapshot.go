@@ -43,6 +43,7 @@ type saved struct {
 	Version     int64           `json:"version"`
 	Providers   []providerRow   `json:"providers"`
 	Credentials []credentialRow `json:"credentials"`
+	Prices      []priceRow      `json:"prices"`
 }
 
 // NewSnapshot returns the snapshot in a directory, which is made when the
@@ -142,6 +143,9 @@ func marshalSet(set *config.Set) ([]byte, error) {
 	for i := range set.Credentials {
 		s.Credentials = append(s.Credentials, newCredentialRow(&set.Credentials[i]))
 	}
+	for i := range set.Prices {
+		s.Prices = append(s.Prices, newPriceRow(&set.Prices[i]))
+	}
 	return json.Marshal(s)
 }
 
@@ -155,6 +159,7 @@ func unmarshalSet(plain []byte) (*config.Set, time.Time, error) {
 		Version:     s.Version,
 		Providers:   make([]config.Provider, 0, len(s.Providers)),
 		Credentials: make([]config.Credential, 0, len(s.Credentials)),
+		Prices:      make([]config.Price, 0, len(s.Prices)),
 	}
 	for i := range s.Providers {
 		p, err := s.Providers[i].provider(nil)
@@ -169,6 +174,9 @@ func unmarshalSet(plain []byte) (*config.Set, time.Time, error) {
 			return nil, time.Time{}, err
 		}
 		set.Credentials = append(set.Credentials, c)
+	}
+	for i := range s.Prices {
+		set.Prices = append(set.Prices, s.Prices[i].price())
 	}
 	return set, s.SavedAt, nil
 }

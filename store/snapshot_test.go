@@ -22,8 +22,10 @@ func exampleSet(version int64) *config.Set {
 	p, c := *provider("openai-main"), *credential("team")
 	p.ID, p.CreatedAt, p.UpdatedAt, p.APIKey = 7, at, at.Add(time.Hour), canary
 	c.ID, c.CreatedAt, c.UpdatedAt = 9, at, at.Add(time.Hour)
-	bare := config.Credential{ID: 10, Hash: config.HashKey("bare"), Name: "bare", AllowedModels: []string{}, CreatedAt: at, UpdatedAt: at}
-	return &config.Set{Version: version, Providers: []config.Provider{p}, Credentials: []config.Credential{c, bare}}
+	bare := config.Credential{ID: 10, Hash: config.HashKey("bare"), Name: "bare", AllowedModels: []string{}, BudgetPeriod: config.PeriodMonth, CreatedAt: at, UpdatedAt: at}
+	cached := config.OneUSD / 10
+	price := config.Price{ID: 3, Model: "gpt-4o", Input: config.OneUSD, Output: 4 * config.OneUSD, CachedInput: &cached, AsOf: "2026-01-31", CreatedAt: at, UpdatedAt: at}
+	return &config.Set{Version: version, Providers: []config.Provider{p}, Credentials: []config.Credential{c, bare}, Prices: []config.Price{price}}
 }
 
 // forEachKey runs a test with a snapshot sealed by SECRET_KEY, and by a key beside it.
@@ -43,7 +45,7 @@ func TestASnapshotComesBackAsItWasSaved(t *testing.T) {
 		}
 		for _, want := range []*config.Set{
 			exampleSet(41), exampleSet(42),
-			{Version: 43, Providers: []config.Provider{}, Credentials: []config.Credential{}},
+			{Version: 43, Providers: []config.Provider{}, Credentials: []config.Credential{}, Prices: []config.Price{}},
 		} {
 			before := time.Now().Add(-time.Second)
 			if err := open().Save(want); err != nil {

@@ -1,5 +1,5 @@
-// Package store keeps the declared configuration, the providers and the client
-// keys: in PostgreSQL for a fleet of gateways, or in an embedded SQLite file
+// Package store keeps the declared configuration, the providers, the client
+// keys and the prices: in PostgreSQL for a fleet of gateways, or in an embedded SQLite file
 // for a single one. Both sit behind one Store and behave alike.
 //
 // It loads whole Sets, changes single rows, and tells when something changed,
@@ -80,6 +80,14 @@ type Store interface {
 	ChangeCredential(ctx context.Context, id int64, change func(*config.Credential) error) (int64, error)
 	// RemoveCredential removes a credential.
 	RemoveCredential(ctx context.Context, id int64) (int64, error)
+
+	// Prices returns all prices in the order of their ids, and the version at
+	// which they were so; the other four are as those of providers.
+	Prices(ctx context.Context) ([]config.Price, int64, error)
+	Price(ctx context.Context, id int64) (config.Price, int64, error)
+	AddPrice(ctx context.Context, p *config.Price) (int64, error)
+	ChangePrice(ctx context.Context, id int64, change func(*config.Price) error) (int64, error)
+	RemovePrice(ctx context.Context, id int64) (int64, error)
 
 	// Watch calls changed whenever the configuration may have moved: once it
 	// can hear of changes, after every gap in which it could not, after every

@@ -151,11 +151,26 @@ func provider(key string) *config.Provider {
 }
 
 func credential(name string) *config.Credential {
-	rate := int64(100)
+	rate, budget := int64(100), 25*config.OneUSD
 	return &config.Credential{
 		Hash: config.HashKey("sk-" + name), Preview: "sk-ab…wxyz", Name: name,
 		AllowedModels: []string{"gpt-4", "claude-*"}, RateLimit: &rate, Enabled: true,
+		TPMLimit: new(int64(5000)), Budget: &budget, BudgetPeriod: config.PeriodDay, MaxConcurrency: new(int64(8)),
+		ExpiresAt: time.Date(2031, 2, 3, 4, 5, 6, 7e6, time.UTC),
 	}
+}
+
+func addPrice(t *testing.T, s store.Store, model string) *config.Price {
+	t.Helper()
+	cached := 5 * config.OneUSD / 4
+	p := &config.Price{
+		Model: model, Provider: "openai-main", Input: 5 * config.OneUSD / 2, Output: 10 * config.OneUSD, CachedInput: &cached,
+		Source: "https://example.com/pricing", AsOf: "2026-01-31",
+	}
+	if _, err := s.AddPrice(ctx(t), p); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func addProvider(t *testing.T, s store.Store, key string) *config.Provider {

@@ -124,6 +124,9 @@ func (t *tables) Load(ctx context.Context) (*config.Set, error) {
 		if set.Credentials, err = t.readCredentials(x, &wrong); err != nil {
 			return err
 		}
+		if set.Prices, err = readPrices(x); err != nil {
+			return err
+		}
 		return wrong.err()
 	})
 	if err != nil {
