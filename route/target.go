@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"llmproxy/breaker"
 	"llmproxy/config"
@@ -88,11 +87,25 @@ func (t *Target) Succeeded(p breaker.Pass, now int64) {
 	t.Provider.Meter.SetHealthy(true)
 }
 
+// Began reports that an answer has begun that is still under way, and returns the
+// pass to report its end with.
+func (t *Target) Began(p breaker.Pass, now int64) breaker.Pass {
+	t.Provider.Meter.SetHealthy(true)
+	return t.Breaker.Began(p, now)
+}
+
 // Failed reports a failure that is the provider's.
 func (t *Target) Failed(p breaker.Pass, now int64) {
 	t.Breaker.Failed(p, now)
 	t.Provider.Meter.SetHealthy(t.Breaker.State(now) == breaker.Closed)
 }
+
+// Limited reports that the provider asked to be left alone until an instant; 0 is
+// that it did not say for how long.
+func (t *Target) Limited(p breaker.Pass, now, until int64) { t.Breaker.Limited(p, now, until) }
+
+// State returns what an operator is shown of the target now.
+func (t *Target) State() breaker.State { return t.Breaker.State(Now()) }
 
 // Refused reports that the provider does not take the gateway's key.
 func (t *Target) Refused(p breaker.Pass, now int64) {
@@ -126,7 +139,7 @@ func (p *Provider) UpstreamName(public string) string {
 func (b *Builder) newTarget(p *Provider, key string, model metrics.Label) Target {
 	t := Target{Provider: p, Meter: b.Metrics.Model(model, p.Label), Breaker: b.breaker(p, key)}
 	t.Meter.CircuitFunc(func() metrics.Circuit {
-		return metrics.Circuit{State: int64(t.Breaker.State(time.Now().UnixNano())), Ejections: t.Breaker.Ejections()}
+		return metrics.Circuit{State: int64(t.State()), Ejections: t.Breaker.Ejections()}
 	})
 	value, mapped := p.mapping[key]
 	if !mapped {

@@ -1,15 +1,8 @@
 package server
 
-import "time"
-
-// started anchors the gateway's clock: unix nanoseconds that advance with the
-// monotonic clock, so that a step of the wall clock neither refills a bucket
-// nor makes a latency negative.
-var started = time.Now()
-
-var startedUnix = started.UnixNano()
+import "llmproxy/route"
 
 // now returns the time in unix nanoseconds. It never goes backwards.
-func now() int64 { return startedUnix + int64(time.Since(started)) }
+func now() int64 { return route.Now() }
 
 func seconds(ns int64) float64 { return float64(ns) / 1e9 }

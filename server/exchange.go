@@ -68,9 +68,10 @@ type journey struct {
 	public   []byte // the model's public name: view of parsed.Model
 	cut      bool   // the prefix was cut from the asked name
 	target   *route.Target
-	pass     breaker.Pass // of the target's breaker, to be reported
+	owes     *route.Target // whose breaker waits for a report; nil: none does
+	pass     breaker.Pass  // to report with
 	tried    route.Tried
-	attempts int            // requests that were sent, of which some to the same target
+	attempts int            // requests that were sent or could not be, of which some to the same target
 	asked    int            // attempts that failed and count against MaxAttempts
 	repeated bool           // a target was asked twice; none is a third time
 	waiting  bool           // in a pause between two attempts

@@ -19,7 +19,7 @@ func (s *Server) forward(x *exchange) error {
 	if t == nil {
 		return x.giveUp()
 	}
-	x.pass = pass
+	x.owe(t, pass)
 	x.tried.Add(t)
 	for {
 		err := s.ask(x, t)
@@ -27,7 +27,7 @@ func (s *Server) forward(x *exchange) error {
 			return nil
 		}
 		if r := x.stopped(); r != running {
-			t.Breaker.Abandoned(x.pass, now())
+			x.abandoned()
 			return r.err(x.phase())
 		}
 		v := s.judge(x, t, err)
@@ -50,7 +50,7 @@ func (s *Server) ask(x *exchange, t *route.Target) error {
 	}
 	err := x.attemptAt(t)
 	if err == nil {
-		t.Succeeded(x.pass, now())
+		x.answered()
 		return nil
 	}
 	if !errors.Is(err, upstream.ErrBusy) {
@@ -59,6 +59,15 @@ func (s *Server) ask(x *exchange, t *route.Target) error {
 	x.failedIn = x.attempt.Phase()
 	x.attempt.Close()
 	return err
+}
+
+// answered reports the answer that is in hand: whole, or begun.
+func (x *exchange) answered() {
+	if x.events.open || x.rest {
+		x.began()
+		return
+	}
+	x.succeeded()
 }
 
 var errStopped = errors.New("ended from outside")
@@ -103,16 +112,19 @@ func (x *exchange) wantsUsage(t *route.Target) bool {
 		!t.Provider.Learned.RefusesStreamOptions.Load()
 }
 
-// send writes the spliced request and waits for the response head.
+// send writes the spliced request and waits for the response head. A provider
+// that was full has not been sent anything: that is no attempt.
 func (x *exchange) send(t *route.Target) error {
-	x.attempts++
-	x.sentAt = now()
-	if x.attempts == 1 {
-		x.s.admitted.Observe(time.Duration(x.sentAt - x.startAt))
-	}
+	sentAt := now()
 	x.fill(&x.outgoing, t)
 	err := x.attempt.Send(t.Provider.Client, &x.outgoing)
-	x.headAt = now()
+	if errors.Is(err, upstream.ErrBusy) {
+		return err
+	}
+	if x.attempts++; x.attempts == 1 {
+		x.s.admitted.Observe(time.Duration(sentAt - x.startAt))
+	}
+	x.sentAt, x.headAt = sentAt, now()
 	if err == nil {
 		t.Provider.Meter.Latency.Observe(time.Duration(x.headAt - x.sentAt))
 	}

@@ -48,9 +48,10 @@ func (x *exchange) resume() bool {
 	if !x.canResume() {
 		return false
 	}
-	x.target.Provider.Meter.Truncated.Inc()
-	x.target.Failed(x.pass, now())
-	broken := e.err
+	first, broken := x.target, e.err
+	if x.failed() {
+		first.Provider.Meter.Truncated.Inc()
+	}
 	result := "failed"
 	defer func() { x.s.metrics.StreamRecovered(result) }()
 	for cause, v := broken, (verdict{next: true}); v != (verdict{}); {
@@ -69,12 +70,13 @@ func (x *exchange) resume() bool {
 		// Whatever the replay said is not the end of what the client heard.
 		e.finishes, e.finished, e.done, x.hasUsage = 0, false, false, false
 		if e.replay.diverged || x.stopped() != running || cause == nil {
-			t.Breaker.Abandoned(x.pass, now())
+			x.abandoned()
 			break
 		}
 		v = x.s.judge(x, t, cause)
 		x.s.journal.attemptFailed(x, t, cause)
 	}
+	x.target = first // whose answer it is, to its end
 	if e.err = broken; e.replay.diverged {
 		e.err, result = errDiverged, "diverged"
 	}

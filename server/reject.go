@@ -42,7 +42,7 @@ func (s *Server) reject(x *exchange, err error) {
 		panic("BUG: an error that is not the client's: " + err.Error())
 	}
 	end := ending{outcome: usage.Failed, err: err}
-	if x.attempts == 0 {
+	if x.attempts == 0 && x.lastErr == nil { // nobody was asked
 		end.outcome = usage.Refused
 	}
 	s.settle(x, end)

@@ -37,15 +37,14 @@ type verdict struct {
 // provider's health. Before the commit point it costs the client nothing.
 // What the provider said, if it spoke, stands in x.failure.
 func (s *Server) judge(x *exchange, t *route.Target, err error) verdict {
-	at := now()
 	var spoke *spokeError
 	switch {
 	case errors.Is(err, upstream.ErrBusy):
-		t.Breaker.Abandoned(x.pass, at)
+		x.abandoned()
 		return verdict{next: true} // not the provider's failure: it has as much to do as it was given
 	case !errors.As(err, &spoke):
 		x.failure.reset()
-		t.Failed(x.pass, at)
+		x.failed()
 		return verdict{next: true}
 	}
 	switch status := spoke.status; {
@@ -53,24 +52,24 @@ func (s *Server) judge(x *exchange, t *route.Target, err error) verdict {
 		wait, told := retryAfter(&x.failure.headers, time.Now())
 		until := int64(0)
 		if told {
-			until = at + int64(wait)
+			until = now() + int64(wait)
 		}
-		t.Breaker.Limited(x.pass, at, until)
+		x.limited(until)
 		return verdict{next: true, repeat: told && wait <= longestWait, wait: wait}
 	case status == 500:
-		t.Failed(x.pass, at)
+		x.failed()
 		return verdict{next: true, repeat: true, wait: repeatPause/2 + rand.N(repeatPause)}
 	case status > 500:
-		t.Failed(x.pass, at)
+		x.failed()
 		return verdict{next: true}
 	case status == 401, status == 403:
-		t.Refused(x.pass, at)
+		x.refused()
 		return verdict{next: true}
 	case status == 400 && bytes.Contains(x.failure.body, contextTooLong):
-		t.Succeeded(x.pass, at)
+		x.succeeded()
 		return verdict{next: true, lower: true}
 	}
-	t.Succeeded(x.pass, at)
+	x.succeeded()
 	return verdict{}
 }
 
@@ -97,12 +96,13 @@ func (s *Server) follow(x *exchange, t *route.Target, v verdict) *route.Target {
 	t.Provider.Meter.Retried(reasonOf(x.lastErr))
 	if !repeat {
 		x.tried.Add(next)
-		x.pass = pass
+		x.owe(next, pass)
 		return next
 	}
 	x.repeated = true
 	x.pause(v.wait)
-	x.pass, _ = t.Breaker.Enter(now())
+	pass, _ = t.Breaker.Enter(now())
+	x.owe(t, pass)
 	return t
 }
 

@@ -49,13 +49,10 @@ func (s *Server) settle(x *exchange, end ending) {
 
 // countEnding counts what went wrong, and how quick the stream was.
 func (s *Server) countEnding(x *exchange, end ending) {
-	switch end.outcome {
-	case usage.Cancelled:
+	if end.outcome == usage.Cancelled {
 		s.metrics.Cancelled(end.phase)
-	case usage.Truncated:
-		x.target.Provider.Meter.Truncated.Inc()
-		x.target.Failed(x.pass, now())
 	}
+	x.reportEnd(end.outcome)
 	if x.firstAt == 0 {
 		return
 	}
@@ -63,6 +60,20 @@ func (s *Server) countEnding(x *exchange, end ending) {
 	streaming := seconds(now() - x.firstAt)
 	if x.hasUsage && x.usage.Completion > 1 && streaming > 0 {
 		x.target.Meter.TokensPerSecond.Observe(float64(x.usage.Completion) / streaming)
+	}
+}
+
+// reportEnd tells how the answer ended to the breaker that heard that it had
+// begun. A break that resume reported is no second one, and what a drain broke
+// off is not the provider's doing.
+func (x *exchange) reportEnd(outcome usage.Outcome) {
+	switch {
+	case outcome == usage.Complete:
+		x.succeeded()
+	case outcome == usage.Truncated && x.stopped() == running && x.failed():
+		x.target.Provider.Meter.Truncated.Inc()
+	default:
+		x.abandoned()
 	}
 }
 

@@ -39,7 +39,7 @@ func circuit(t *route.Table, p *route.Provider, public string) string {
 	if r := t.Route([]byte(public)); r != nil {
 		for target := range r.Targets {
 			if target.Provider == p {
-				return target.Breaker.State(time.Now().UnixNano()).String()
+				return target.State().String()
 			}
 		}
 	}
@@ -77,7 +77,7 @@ func checkOnce(ctx context.Context, p *route.Provider) error {
 // reportCheck tells the breakers of a provider, or of the one model that was
 // asked for, what a check found.
 func (g *gateway) reportCheck(t *route.Table, p *route.Provider, err error) {
-	now := time.Now().UnixNano()
+	now := route.Now()
 	report := func(target *route.Target) bool {
 		pass, _ := target.Breaker.Enter(now)
 		if err == nil {
