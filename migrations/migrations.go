@@ -1,9 +1,10 @@
-// Package migrations holds the SQL that makes and changes the configuration
-// tables, for PostgreSQL and for SQLite, embedded in the binary.
+// Package migrations holds the SQL that makes and changes the gateway's tables,
+// for PostgreSQL and for SQLite, embedded in the binary. An embedded gateway's
+// usage is in a file of its own: usage has the SQL of that.
 //
 // Files are named as golang-migrate wants them: 000001_name.up.sql and
-// 000001_name.down.sql, numbered without gaps and alike in both folders. Each
-// file is run as one transaction, so it neither begins nor commits one.
+// 000001_name.down.sql, numbered without gaps, and alike for both databases.
+// Each file is run as one transaction, so it neither begins nor commits one.
 // Package store applies them.
 package migrations
 
@@ -14,17 +15,19 @@ import (
 	"strings"
 )
 
-//go:embed postgres/*.sql sqlite/*.sql
+//go:embed postgres/*.sql sqlite/*.sql usage/*.sql
 var files embed.FS
 
 // FS returns the migrations of one kind of database, "postgresql" (or
-// "postgres") or "sqlite": a folder of SQL files at its root.
+// "postgres"), "sqlite" or "usage": a folder of SQL files at its root.
 func FS(kind string) (fs.FS, error) {
 	switch kind {
 	case "postgresql", "postgres":
 		return fs.Sub(files, "postgres")
 	case "sqlite":
 		return fs.Sub(files, "sqlite")
+	case "usage":
+		return fs.Sub(files, "usage")
 	}
 	return nil, fmt.Errorf("no migrations for a database of kind %q", kind)
 }

@@ -34,7 +34,7 @@ func TestEveryStepIsThereForBothKindsAndBothWays(t *testing.T) {
 // off the change it notes.
 func TestNoFileBeginsOrCommits(t *testing.T) {
 	transaction := regexp.MustCompile(`(?im)^\s*(BEGIN|START|COMMIT|ROLLBACK)(\s+(TRANSACTION|WORK))?\s*;`)
-	for _, kind := range []string{"postgresql", "sqlite"} {
+	for _, kind := range []string{"postgresql", "sqlite", "usage"} {
 		for _, name := range list(t, kind) {
 			text := read(t, kind, name)
 			if !strings.HasSuffix(text, ";\n") {
