@@ -25,7 +25,12 @@ var credentialChanges = []field[credentialDraft]{
 		c.AllowedModels, problems = config.ParseModels(raw)
 		return problems
 	}},
-	{"rate_limit", false, readRateLimit},
+	{"rate_limit", false, readLimit(func(c *credentialDraft) **int64 { return &c.RateLimit })},
+	{"tpm_limit", false, readLimit(func(c *credentialDraft) **int64 { return &c.TPMLimit })},
+	{"budget_usd", false, readOptionalUSD(func(c *credentialDraft) **config.USD { return &c.Budget })},
+	{"budget_period", false, readPeriod},
+	{"max_concurrency", false, readLimit(func(c *credentialDraft) **int64 { return &c.MaxConcurrency })},
+	{"expires_at", false, readTime(func(c *credentialDraft) *time.Time { return &c.ExpiresAt })},
 	{"is_enabled", false, readBool(func(c *credentialDraft) *bool { return &c.Enabled })},
 }
 
@@ -36,16 +41,17 @@ var credentialFields = append([]field[credentialDraft]{{"key", false, readKey}},
 // only to say where it is changed.
 var changedFields = append([]field[credentialDraft]{{"key", false, refuseKey}}, credentialChanges...)
 
-// readRateLimit reads a number; null is no limit.
-func readRateLimit(c *credentialDraft, name string, raw []byte) config.Problems {
-	if string(raw) == "null" {
-		c.RateLimit = nil
-		return nil
+func readPeriod(c *credentialDraft, name string, raw []byte) config.Problems {
+	var text string
+	if problems := readString(func(*credentialDraft) *string { return &text })(c, name, raw); len(problems) > 0 {
+		return problems
 	}
-	var limit int64
-	problems := readInt(func(*credentialDraft) *int64 { return &limit })(c, name, raw)
-	c.RateLimit = &limit
-	return problems
+	period, ok := config.ParsePeriod(text)
+	if !ok {
+		return config.Problems{{Field: name, Message: config.WantPeriod}}
+	}
+	c.BudgetPeriod = period
+	return nil
 }
 
 func readKey(c *credentialDraft, name string, raw []byte) config.Problems {
@@ -65,21 +71,28 @@ func refuseKey(_ *credentialDraft, name string, _ []byte) config.Problems {
 }
 
 func newCredential() credentialDraft {
-	return credentialDraft{Credential: config.Credential{AllowedModels: []string{}, Enabled: true}}
+	return credentialDraft{Credential: config.Credential{
+		AllowedModels: []string{}, BudgetPeriod: config.PeriodMonth, Enabled: true,
+	}}
 }
 
 func checkCredentialFields(c *credentialDraft) config.Problems { return c.Validate() }
 
 // credentialView is a credential as answers show it.
 type credentialView struct {
-	ID            int64     `json:"id"`
-	Name          string    `json:"name"`
-	KeyPreview    string    `json:"key_preview"`
-	AllowedModels []string  `json:"allowed_models"`
-	RateLimit     *int64    `json:"rate_limit"`
-	Enabled       bool      `json:"is_enabled"`
-	CreatedAt     time.Time `json:"created_at"`
-	UpdatedAt     time.Time `json:"updated_at"`
+	ID             int64         `json:"id"`
+	Name           string        `json:"name"`
+	KeyPreview     string        `json:"key_preview"`
+	AllowedModels  []string      `json:"allowed_models"`
+	RateLimit      *int64        `json:"rate_limit"`
+	TPMLimit       *int64        `json:"tpm_limit"`
+	Budget         *config.USD   `json:"budget_usd"`
+	BudgetPeriod   config.Period `json:"budget_period"`
+	MaxConcurrency *int64        `json:"max_concurrency"`
+	ExpiresAt      *time.Time    `json:"expires_at"`
+	Enabled        bool          `json:"is_enabled"`
+	CreatedAt      time.Time     `json:"created_at"`
+	UpdatedAt      time.Time     `json:"updated_at"`
 }
 
 func viewCredential(c *config.Credential) credentialView {
@@ -87,10 +100,15 @@ func viewCredential(c *config.Credential) credentialView {
 	if models == nil {
 		models = []string{}
 	}
-	return credentialView{
-		ID: c.ID, Name: c.Name, KeyPreview: c.Preview, AllowedModels: models, RateLimit: c.RateLimit, Enabled: c.Enabled,
-		CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(),
+	view := credentialView{
+		ID: c.ID, Name: c.Name, KeyPreview: c.Preview, AllowedModels: models, RateLimit: c.RateLimit,
+		TPMLimit: c.TPMLimit, Budget: c.Budget, BudgetPeriod: c.BudgetPeriod, MaxConcurrency: c.MaxConcurrency,
+		Enabled: c.Enabled, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(),
 	}
+	if !c.ExpiresAt.IsZero() {
+		view.ExpiresAt = new(c.ExpiresAt.UTC())
+	}
+	return view
 }
 
 type credentialList struct {

@@ -46,6 +46,29 @@ func TestLifeOfACredential(t *testing.T) {
 	golden(t, "credential_unknown", g.want(404, "DELETE", "/admin/v1/credentials/1", ""))
 }
 
+// Every limit can be set, changed and taken away, and what is wrong is named.
+func TestLimitsOfACredential(t *testing.T) {
+	g := start(t)
+	g.want(201, "POST", "/admin/v1/credentials",
+		`{"name":"team","tpm_limit":5000,"budget_usd":12.5,"budget_period":"day","max_concurrency":8,"expires_at":"2031-02-03T04:05:06.7+01:00"}`)
+	golden(t, "credential_limits", g.want(200, "GET", "/admin/v1/credentials/1", ""))
+	c := g.serving().Credentials[0]
+	if *c.TPMLimit != 5000 || c.Budget.String() != "12.5" || c.BudgetPeriod != config.PeriodDay || *c.MaxConcurrency != 8 || c.ExpiresAt.IsZero() {
+		t.Errorf("after the create %+v serves", c)
+	}
+	g.want(200, "PATCH", "/admin/v1/credentials/1", `{"name":"same"}`)
+	if c := g.serving().Credentials[0]; *c.TPMLimit != 5000 || c.ExpiresAt.IsZero() {
+		t.Errorf("limits that are absent must stay, %+v serves", c)
+	}
+	g.want(200, "PATCH", "/admin/v1/credentials/1", `{"tpm_limit":null,"budget_usd":null,"max_concurrency":null,"expires_at":null,"budget_period":"total"}`)
+	if c := g.serving().Credentials[0]; c.TPMLimit != nil || c.Budget != nil || c.MaxConcurrency != nil || !c.ExpiresAt.IsZero() || c.BudgetPeriod != config.PeriodTotal {
+		t.Errorf("null must take limits away, %+v serves", c)
+	}
+	golden(t, "credential_limits_invalid", g.want(422, "PATCH", "/admin/v1/credentials/1",
+		`{"tpm_limit":-1,"budget_usd":"5","budget_period":"week","max_concurrency":1.5,"expires_at":"tomorrow"}`))
+	g.want(422, "PATCH", "/admin/v1/credentials/1", `{"budget_period":null}`)
+}
+
 func madeKey(t *testing.T, a answer) string {
 	t.Helper()
 	var body struct{ Key string }

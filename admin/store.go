@@ -23,4 +23,11 @@ type Store interface {
 	AddCredential(ctx context.Context, c *config.Credential) (int64, error)
 	ChangeCredential(ctx context.Context, id int64, change func(*config.Credential) error) (int64, error)
 	RemoveCredential(ctx context.Context, id int64) (int64, error)
+
+	Prices(ctx context.Context) ([]config.Price, int64, error)
+	Price(ctx context.Context, id int64) (config.Price, int64, error)
+	AddPrice(ctx context.Context, p *config.Price) (int64, error)
+	PutPrices(ctx context.Context, prices []config.Price) (int64, error)
+	ChangePrice(ctx context.Context, id int64, change func(*config.Price) error) (int64, error)
+	RemovePrice(ctx context.Context, id int64) (int64, error)
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/goccy/go-json"
 
@@ -43,6 +44,58 @@ func readInt[T any, N int | int64](place func(*T) *N) setter[T] {
 			return wrong(name, "a whole number", raw)
 		}
 		*place(to) = N(n)
+		return nil
+	}
+}
+
+// readLimit reads a whole number that may be null: no limit.
+func readLimit[T any](place func(*T) **int64) setter[T] {
+	return orNull(place, func(limit *int64) setter[T] { return readInt(func(*T) *int64 { return limit }) })
+}
+
+// readOptionalUSD reads an amount that may be null.
+func readOptionalUSD[T any](place func(*T) **config.USD) setter[T] {
+	return orNull(place, func(amount *config.USD) setter[T] { return readUSD(func(*T) *config.USD { return amount }) })
+}
+
+// orNull reads a value with the setter that read makes for it, or null as nil.
+func orNull[T, V any](place func(*T) **V, read func(*V) setter[T]) setter[T] {
+	return func(to *T, name string, raw []byte) config.Problems {
+		if string(raw) == "null" {
+			*place(to) = nil
+			return nil
+		}
+		value := new(V)
+		*place(to) = value
+		return read(value)(to, name, raw)
+	}
+}
+
+// readUSD reads US dollars written as a number: 2.5.
+func readUSD[T any](place func(*T) *config.USD) setter[T] {
+	return func(to *T, name string, raw []byte) config.Problems {
+		amount, err := config.ParseUSD(string(raw))
+		if err != nil {
+			return config.Problems{{Field: name, Message: err.Error()}}
+		}
+		*place(to) = amount
+		return nil
+	}
+}
+
+// readTime reads a moment as RFC 3339 writes it, to the millisecond; null is
+// the zero time.
+func readTime[T any](place func(*T) *time.Time) setter[T] {
+	return func(to *T, name string, raw []byte) config.Problems {
+		if string(raw) == "null" {
+			*place(to) = time.Time{}
+			return nil
+		}
+		var at time.Time
+		if config.KindOf(raw) != "a string" || json.Unmarshal(raw, &at) != nil || at.Year() < 1970 {
+			return config.Problems{{Field: name, Message: "must be a time such as 2026-01-31T12:00:00Z, or null"}}
+		}
+		*place(to) = at.UTC().Truncate(time.Millisecond)
 		return nil
 	}
 }

@@ -41,7 +41,7 @@ func (a *API) serve(x *call, status int, what change) (int, unserved) {
 // change is one write, for the log.
 type change struct {
 	action  string // create, update, delete or rotate
-	kind    string // provider or credential
+	kind    string // provider, credential or price
 	id      int64
 	version int64
 }

@@ -273,6 +273,11 @@ func TestEveryCommitRaisesTheVersion(t *testing.T) {
 		f("add price", v, err)
 		v, err = s.ChangePrice(ctx(t), price.ID, func(p *config.Price) error { p.Output = 2; return nil })
 		f("change price", v, err)
+		v, err = s.PutPrices(ctx(t), []config.Price{{Model: "gpt-4o", Input: 7}, {Model: "other", Output: 3}})
+		f("put prices", v, err)
+		if got := load(t, s).Prices; len(got) != 2 || got[0].ID != price.ID || got[0].Input != 7 || got[0].Output != 0 || got[1].Output != 3 {
+			t.Errorf("after putting two prices: %+v", got)
+		}
 		v, err = s.RemovePrice(ctx(t), price.ID)
 		f("remove price", v, err)
 		v, err = s.ChangeCredential(ctx(t), c.ID, func(c *config.Credential) error { c.Budget = nil; c.ExpiresAt = time.Time{}; return nil })

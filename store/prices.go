@@ -12,6 +12,10 @@ const (
 	insertPrice = `INSERT INTO prices (model, provider, input_microusd, output_microusd, cached_input_microusd,
 		reasoning_microusd, source, as_of) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		RETURNING id, created_at, updated_at`
+	putPrice = `INSERT INTO prices (model, provider, input_microusd, output_microusd, cached_input_microusd,
+		reasoning_microusd, source, as_of) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (provider, model) DO UPDATE SET input_microusd = $3, output_microusd = $4,
+		cached_input_microusd = $5, reasoning_microusd = $6, source = $7, as_of = $8`
 	updatePrice = `UPDATE prices SET model = $1, provider = $2, input_microusd = $3, output_microusd = $4,
 		cached_input_microusd = $5, reasoning_microusd = $6, source = $7, as_of = $8 WHERE id = $9`
 	deletePrice = `DELETE FROM prices WHERE id = $1`
@@ -74,6 +78,19 @@ func (t *tables) AddPrice(ctx context.Context, p *config.Price) (int64, error) {
 	}
 	p.ID, p.CreatedAt, p.UpdatedAt = row.ID, row.CreatedAt.Time, row.UpdatedAt.Time
 	return version, nil
+}
+
+// PutPrices implements Store.
+func (t *tables) PutPrices(ctx context.Context, prices []config.Price) (int64, error) {
+	return t.change(ctx, func(x tx) error {
+		for i := range prices {
+			row := newPriceRow(&prices[i])
+			if _, err := x.exec(putPrice, row.values()...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // ChangePrice implements Store.

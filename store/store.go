@@ -86,6 +86,9 @@ type Store interface {
 	Prices(ctx context.Context) ([]config.Price, int64, error)
 	Price(ctx context.Context, id int64) (config.Price, int64, error)
 	AddPrice(ctx context.Context, p *config.Price) (int64, error)
+	// PutPrices stores prices in place of those of the same provider and
+	// model, all of them or none. Ids and times in them are not looked at.
+	PutPrices(ctx context.Context, prices []config.Price) (int64, error)
 	ChangePrice(ctx context.Context, id int64, change func(*config.Price) error) (int64, error)
 	RemovePrice(ctx context.Context, id int64) (int64, error)
 

@@ -119,7 +119,7 @@ func TestCheckRefuses(t *testing.T) {
 	f(Exchange{ // accepted although the field is unknown
 		Method: "POST", Path: "/admin/v1/credentials", RequestHeader: jsonHeader, RequestBody: []byte(`{"name":"n","rate":1}`),
 		Status: 201, Header: jsonHeader,
-		Body: []byte(`{"version":1,"credential":{"id":1,"name":"n","key_preview":"p","allowed_models":[],"rate_limit":null,"is_enabled":true,"created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}}`),
+		Body: []byte(`{"version":1,"credential":{"id":1,"name":"n","key_preview":"p","allowed_models":[],"rate_limit":null,"tpm_limit":null,"budget_usd":0.5,"budget_period":"day","max_concurrency":null,"expires_at":null,"is_enabled":true,"created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}}`),
 	})
 	f(Exchange{ // accepted although the id is no number
 		Method: "DELETE", Path: "/admin/v1/providers/x", Status: 200, Header: jsonHeader, Body: []byte(`{"version":1,"status":"deleted"}`),
