@@ -67,6 +67,11 @@ type Options struct {
 	BreakerWindow       time.Duration
 	BreakerMaxRest      time.Duration
 
+	UsageLedger          bool
+	UsageQueue           int
+	UsageJournalMaxBytes int64
+	UsageRetentionDays   int
+
 	LogLevel        slog.Level
 	LogFormat       string // json or text
 	MaxMetricSeries int
@@ -149,6 +154,12 @@ func (o *Options) groups() []group {
 			{"BREAKER_MIN_REQUESTS", "20", "But not before there were this many of them.", number(&o.BreakerMinRequests, 1, 1_000_000)},
 			{"BREAKER_WINDOW_SECS", "10", "Its last requests are those of this time.", seconds(&o.BreakerWindow, 1)},
 			{"BREAKER_MAX_REST_SECS", "30", "It rests for a second, twice as long after each failed try, at most this long.", seconds(&o.BreakerMaxRest, 1)},
+		}},
+		{"Usage ledger (docs/usage.md)", []setting{
+			{"USAGE_LEDGER", "on", "Write a record of every request into the database: who asked, who answered, tokens, times.", boolean(&o.UsageLedger)},
+			{"USAGE_QUEUE", "65536", "Records that may wait in memory for the disk; more are dropped and counted.", number(&o.UsageQueue, 1024, 10_000_000)},
+			{"USAGE_JOURNAL_MAX_BYTES", "1GiB", "Records that wait in DATA_DIR/usage for the database take this much at most; newer ones are dropped and counted.", size(&o.UsageJournalMaxBytes, 1<<20, 1<<40)},
+			{"USAGE_RETENTION_DAYS", "30", "Records older than this are removed; sums by the hour stay for 400 days.", number(&o.UsageRetentionDays, 1, 400)},
 		}},
 		{"Logs and metrics", []setting{
 			{"LOG_LEVEL", "info", "debug, info, warn or error.", logLevel(&o.LogLevel)},

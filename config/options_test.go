@@ -44,6 +44,7 @@ func TestDefaults(t *testing.T) {
 		MaxQueuedRequests: 256, QueueTimeout: 200 * time.Millisecond, OverloadDelay: 100 * time.Millisecond,
 		TokenWorkers: max(1, runtime.GOMAXPROCS(0)/2), TokenQueue: 1024,
 		BreakerConsecutive: 5, BreakerRatioPercent: 50, BreakerMinRequests: 20, BreakerWindow: 10 * time.Second, BreakerMaxRest: 30 * time.Second,
+		UsageLedger: true, UsageQueue: 65536, UsageJournalMaxBytes: 1 << 30, UsageRetentionDays: 30,
 		LogLevel: slog.LevelInfo, LogFormat: "json", MaxMetricSeries: 100000,
 	}
 	if got := mustParse(t, env{}); !reflect.DeepEqual(got, want) {

@@ -132,6 +132,19 @@ func (r *Registry) GaugeFunc(name string, read func() int64) {
 	r.set.NewGauge(name, func() float64 { return float64(read()) })
 }
 
+// CounterFunc is GaugeFunc for a number that only goes up, one of several that
+// a label tells apart; label and value are constants of the wiring. An empty
+// label is none.
+func (r *Registry) CounterFunc(name, label, value string, read func() int64) {
+	if families[name].help == "" || families[name].kind != counter {
+		panic("BUG: counter without help: " + strconv.Quote(name))
+	}
+	if label != "" {
+		name += "{" + label + "=" + strconv.Quote(value) + "}"
+	}
+	r.set.NewGauge(name, func() float64 { return float64(read()) })
+}
+
 // SecondsFunc is GaugeFunc for a duration.
 func (r *Registry) SecondsFunc(name string, read func() time.Duration) {
 	if families[name].help == "" {
