@@ -65,11 +65,13 @@ func (b *Builder) addCallers(t *Table) error {
 }
 
 func (b *Builder) addProviders(t *Table, old *Table) error {
+	prices := sortPrices(t.set)
 	for i := range t.set.Providers {
 		p, err := b.newProvider(&t.set.Providers[i], old)
 		if err != nil {
 			return fmt.Errorf("provider %q: %w", t.set.Providers[i].Key, err)
 		}
+		p.prices, p.anyPrices = prices[p.Name], prices[""]
 		t.Providers = append(t.Providers, p)
 	}
 	return nil

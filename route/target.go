@@ -29,6 +29,8 @@ type Provider struct {
 
 	mapping  map[string]string // public to the provider's own
 	patterns []string          // the keys of mapping that end in '*'
+
+	prices, anyPrices *prices // the provider's own, and those of every provider
 }
 
 // Learned is what the gateway found out about a provider by talking to it.
