@@ -2,7 +2,7 @@ package route
 
 import (
 	"context"
-	"sync"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +22,10 @@ type Source interface {
 type Live struct {
 	table atomic.Pointer[Table]
 
-	reloading sync.Mutex // held by Reload and Apply; readers never take it
+	// reloading is a lock, held by Reload and Apply while there is something in
+	// it; readers never take it. Who waits for it may give up: a reload can
+	// hang on the database for longer than an administrator is to wait.
+	reloading chan struct{}
 	builder   *Builder
 	source    Source
 	applied   func(*config.Set) // called after each swap, with reloading held; may be nil
@@ -32,7 +35,7 @@ type Live struct {
 // Apply. applied, if not nil, learns of every configuration that came to
 // serve, in order; it must be quick and must not reload.
 func NewLive(b *Builder, source Source, applied func(*config.Set)) *Live {
-	l := &Live{builder: b, source: source, applied: applied}
+	l := &Live{builder: b, source: source, applied: applied, reloading: make(chan struct{}, 1)}
 	l.table.Store(&Table{models: newModels()})
 	return l
 }
@@ -40,20 +43,36 @@ func NewLive(b *Builder, source Source, applied func(*config.Set)) *Live {
 // Table returns the Table that serves now. It is never nil.
 func (l *Live) Table() *Table { return l.table.Load() }
 
+// lock waits until no reload is under way, or until ctx ends.
+func (l *Live) lock(ctx context.Context) error {
+	select {
+	case l.reloading <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("another reload is under way: %w", ctx.Err())
+	}
+}
+
+func (l *Live) unlock() { <-l.reloading }
+
 // Reload loads the newest configuration and serves it. If it cannot be loaded
 // or does not validate, the old one keeps serving and the error says why.
 // Loading begins after Reload was called, so a change that was committed
 // before the call is in the Table it returns.
 func (l *Live) Reload(ctx context.Context) (*Table, error) {
-	l.reloading.Lock()
-	defer l.reloading.Unlock()
+	if err := l.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer l.unlock()
 	return l.reloadLocked(ctx)
 }
 
 // Refresh reloads if the source has another version than the one that serves.
 func (l *Live) Refresh(ctx context.Context) (*Table, error) {
-	l.reloading.Lock()
-	defer l.reloading.Unlock()
+	if err := l.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer l.unlock()
 	if t := l.Table(); !t.Empty() {
 		version, _, err := l.source.Version(ctx)
 		if err != nil {
@@ -69,8 +88,8 @@ func (l *Live) Refresh(ctx context.Context) (*Table, error) {
 // Apply serves a Set that did not come from the source: the last good one,
 // kept on disk, while the source is away.
 func (l *Live) Apply(set *config.Set) (*Table, error) {
-	l.reloading.Lock()
-	defer l.reloading.Unlock()
+	l.reloading <- struct{}{}
+	defer l.unlock()
 	return l.swapLocked(set)
 }
 
@@ -116,7 +135,7 @@ func (l *Live) retire(old, t *Table) {
 // Close closes the idle connections of the Table that serves, at the end of
 // the process's work. Requests that still run end as they would.
 func (l *Live) Close() {
-	l.reloading.Lock()
-	defer l.reloading.Unlock()
+	l.reloading <- struct{}{}
+	defer l.unlock()
 	closeClients(l.Table(), nil)
 }

@@ -88,7 +88,7 @@ func TestAWrongPassword(t *testing.T) {
 	}
 }
 
-// Somebody's open transaction on the row must not hold an administrator up
+// R43: somebody's open transaction on the row must not hold an administrator up
 // for long, nor readers at all.
 func TestALockThatAnotherHolds(t *testing.T) {
 	forBoth(t, func(t *testing.T, h *home) {

@@ -117,6 +117,7 @@ func TestADamagedFileSaysWhatToDo(t *testing.T) {
 	f("cut off", func(path string) error { return os.Truncate(path, 4096+100) })
 }
 
+// R46: what is there can be read, and there is no harm done.
 func TestADiskThatIsFullFailsWritesOnly(t *testing.T) {
 	h := sqliteHome(t)
 	s := h.open(t)
@@ -208,7 +209,7 @@ func TestTimesThatAHandWrote(t *testing.T) {
 	}
 }
 
-// kill -9 in the middle of writing loses nothing that was acknowledged.
+// R37: kill -9 in the middle of writing loses nothing that was acknowledged.
 func TestAKilledProcessLosesNoAcknowledgedChange(t *testing.T) {
 	if dir := os.Getenv("STORE_TEST_WRITE_UNTIL_KILLED"); dir != "" {
 		writeUntilKilled(t, dir)

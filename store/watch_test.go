@@ -201,7 +201,7 @@ func (h *home) killListener(t *testing.T) {
 	t.Fatal("there is no listener to kill")
 }
 
-// Behind a pooler nothing is announced: looking at the version must do.
+// R45: behind a pooler nothing is announced: looking at the version must do.
 func TestWatchPollsWhereNothingIsAnnounced(t *testing.T) {
 	h := postgresHome(t, pgtest.New(t))
 	h.options.Poll = 100 * time.Millisecond
@@ -215,6 +215,7 @@ func TestWatchPollsWhereNothingIsAnnounced(t *testing.T) {
 	}
 }
 
+// R42: a server that was stopped, or crashed, is listened to again.
 func TestWatchOutlivesItsServer(t *testing.T) {
 	server := pgtest.NewServer(t)
 	h := postgresHome(t, server.URL())
@@ -240,7 +241,7 @@ func TestWatchOutlivesItsServer(t *testing.T) {
 	}
 }
 
-// A network that swallows everything, without a word, is found out by asking.
+// R42: a network that swallows everything, without a word, is found out by asking.
 func TestWatchNoticesASilentNetwork(t *testing.T) {
 	url := pgtest.New(t)
 	wire := newWire(t, url)

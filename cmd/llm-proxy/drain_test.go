@@ -119,7 +119,7 @@ func read(t *testing.T, resp *http.Response, err error) string {
 // promptRace keeps the race detector from sleeping for a second at the end.
 const promptRace = "exitcode=66 atexit_sleep_ms=0"
 
-// TestDrainWithAThousandStreams: those that end in time end well, all others
+// TestDrainWithAThousandStreams (R33, R34): those that end in time end well, all others
 // are told, and nobody's connection just breaks.
 func TestDrainWithAThousandStreams(t *testing.T) {
 	const grace = 3 * time.Second
@@ -187,7 +187,7 @@ func TestDrainWithAThousandStreams(t *testing.T) {
 	t.Logf("%d streams complete, %d told of the end, %v after the signal", complete, told, took)
 }
 
-// TestDrainOnKeptAliveConnections: who uses a connection during the drain is
+// TestDrainOnKeptAliveConnections (R33): who uses a connection during the drain is
 // told to use it no more, and where else to try is left to the client.
 func TestDrainOnKeptAliveConnections(t *testing.T) {
 	t.Parallel()
@@ -247,7 +247,7 @@ func TestDrainOnKeptAliveConnections(t *testing.T) {
 	f("2", 200)
 }
 
-// TestSecondSignal ends a drain at once.
+// TestSecondSignal (R34) ends a drain at once.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, gatewaytest.Options{Env: map[string]string{"SHUTDOWN_GRACE_SECS": "60"}, MayFail: true})

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 	"llmproxy/internal/pgtest"
 )
 
-// TestDatabaseOutageUnderLoad stops, crashes and silences the database while
+// TestDatabaseOutageUnderLoad (R41, R42) stops, crashes and silences the database while
 // clients ask: none of them notices, administrators are told within two
 // seconds, and what changed meanwhile serves soon after it is back.
 func TestDatabaseOutageUnderLoad(t *testing.T) {
@@ -75,22 +76,26 @@ func (c *crowd) goesOn(t *testing.T, more int64) {
 	}
 }
 
-// refusesWithin asks for everything that needs the database.
+// refusesWithin asks for everything that needs the database, all at once.
 func refusesWithin(t *testing.T, g *inProcess, limit time.Duration) {
 	t.Helper()
+	var asking sync.WaitGroup
 	f := func(method, path string, body any) {
-		t.Helper()
-		began := time.Now()
-		status, answer := g.admin(t, method, path, body)
-		took := time.Since(began)
-		detail, _ := answer["detail"].(string)
-		if status != 503 || !strings.Contains(detail, "store") || took > limit {
-			t.Errorf("%s %s: %d %v after %v, want 503 within %v", method, path, status, answer, took, limit)
-		}
+		asking.Go(func() {
+			began := time.Now()
+			status, answer := g.admin(t, method, path, body)
+			took := time.Since(began)
+			detail, _ := answer["detail"].(string)
+			if status != 503 || !strings.Contains(detail, "store") || took > limit {
+				t.Errorf("%s %s: %d %v after %v, want 503 within %v", method, path, status, answer, took, limit)
+			}
+		})
 	}
 	f("POST", "/credentials", fields{"name": "late"})
 	f("PATCH", "/providers/1", fields{"weight": 2})
 	f("GET", "/providers", nil)
+	f("POST", "/config/reload", nil)
+	asking.Wait()
 }
 
 // raise makes a change behind the gateway's back.
@@ -110,7 +115,7 @@ func versionOf(t *testing.T, server *pgtest.Server) (version int64) {
 	return version
 }
 
-// TestStartDuringOutage: with what an earlier run saved a gateway serves within
+// TestStartDuringOutage (R40): with what an earlier run saved a gateway serves within
 // two seconds of its start, whether the database refuses or says nothing.
 func TestStartDuringOutage(t *testing.T) {
 	server := pgtest.NewServer(t)
@@ -148,6 +153,7 @@ func TestStartDuringOutage(t *testing.T) {
 type wire struct {
 	ln     net.Listener
 	target string
+	delay  atomic.Int64 // nanoseconds that each word from the database takes longer
 
 	mu     sync.Mutex    // guards what follows
 	frozen chan struct{} // closed while bytes flow
@@ -218,6 +224,9 @@ func (r thawed) Read(p []byte) (int, error) {
 	frozen := r.w.frozen
 	r.w.mu.Unlock()
 	<-frozen
+	if delay := r.w.delay.Load(); delay > 0 && r.Conn.RemoteAddr().String() == r.w.target {
+		<-time.After(time.Duration(delay))
+	}
 	return n, err
 }
 

@@ -17,7 +17,7 @@ import (
 
 func hashOf(key string) string { return config.HashKey(key) }
 
-// TestReloadUnderLoad changes the configuration a thousand times, by every road
+// TestReloadUnderLoad (R30, R45) changes the configuration a thousand times, by every road
 // that leads there, while 64 clients ask without pause. As long as a provider
 // of the model and the client's key are there, no request fails.
 func TestReloadUnderLoad(t *testing.T) {
@@ -43,7 +43,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		f.change(t, roads[rand.IntN(len(roads))], g)
 		switch {
 		case i%(changes/polled) == changes/polled/2:
-			// Nobody hears of this one.
+			// R45: nobody hears of this one.
 			version := f.change(t, sqlHand{f.db, true}, g)
 			if took := g.reaches(t, version); took > 3*time.Second {
 				t.Errorf("a change that only the poll could see served after %v", took)

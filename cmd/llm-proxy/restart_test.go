@@ -94,7 +94,7 @@ func (l *traffic) goesOn(t *testing.T, more int) {
 	}
 }
 
-// TestRestartUnderLoad starts a process beside the old one, on the same port,
+// TestRestartUnderLoad (R35) starts a process beside the old one, on the same port,
 // and stops the old one, twice. With a delay of the drain nobody may notice;
 // without one kept-alive connections are refused in words, but for the rare
 // request that crosses the end of an idle connection.
