@@ -30,6 +30,15 @@ func ErrInvalidKey() *Error {
 	}
 }
 
+// ErrCrossOrigin refuses a browser's request for a page of another origin,
+// where no key says that its user meant it.
+func ErrCrossOrigin() *Error {
+	return &Error{
+		Status: 403, Type: typePermission, Code: "cross_origin",
+		Message: "This gateway asks for no key, so that pages of other origins may not use it. Give it a key, or call it from its own origin.",
+	}
+}
+
 // ErrModelNotAllowed refuses a model that the key may not use.
 func ErrModelNotAllowed(model string) *Error {
 	return &Error{

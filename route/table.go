@@ -41,6 +41,9 @@ func (t *Table) Caller(key []byte) *Caller {
 	return t.callers[sha256.Sum256(key)]
 }
 
+// Open reports whether whoever asks is served, without a key.
+func (t *Table) Open() bool { return t.anonymous != nil }
+
 // Public returns the name that is looked up for the asked one: without the
 // prefix that the process cuts (PROVIDER_SUFFIX). It is a view of asked.
 func (t *Table) Public(asked []byte) []byte {

@@ -52,12 +52,9 @@ func (s *Server) letIn(x *exchange) error {
 }
 
 // authenticate finds out who asks.
-func (x *exchange) authenticate() error {
-	x.caller = x.table.Caller(credential(x.ctx))
-	if x.caller == nil {
-		return openai.ErrInvalidKey()
-	}
-	return nil
+func (x *exchange) authenticate() (err error) {
+	x.caller, err = identify(x.ctx, x.table)
+	return err
 }
 
 // findRoute looks up who serves the model, and whether the caller may use it.

@@ -199,7 +199,7 @@ func TestOddHeads(t *testing.T) {
 	f("200 without a body", 502, func(a *fakeprovider.Answer) { a.Parts = nil })
 }
 
-// A redirect is never followed, least of all with the provider's key. R19.
+// A redirect is never followed, least of all with the provider's key. R19, S12.
 func TestNoRedirectIsFollowed(t *testing.T) {
 	p, evil := fakeprovider.Start(t), fakeprovider.Start(t)
 	r := start(t, serves(p))

@@ -51,6 +51,7 @@ func appendModel(b []byte, table *route.Table, name string) []byte {
 }
 
 func writeJSON(ctx *fasthttp.RequestCtx, body []byte) {
+	protect(&ctx.Response.Header)
 	ctx.SetContentType("application/json")
 	ctx.Response.SetBodyRaw(body)
 }

@@ -23,11 +23,12 @@ func (s *Server) forClients(path string, p page) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		start := now()
 		table := s.live.Table()
-		caller := table.Caller(credential(ctx))
-		status, err := fasthttp.StatusOK, error(nil)
-		if caller == nil {
-			err = openai.ErrInvalidKey()
-		} else if err = s.charge(&ctx.Response.Header, caller, start); err == nil {
+		status := fasthttp.StatusOK
+		caller, err := identify(ctx, table)
+		if err == nil {
+			err = s.charge(&ctx.Response.Header, caller, start)
+		}
+		if err == nil {
 			err = p(ctx, caller, table)
 		}
 		if err != nil {
@@ -69,9 +70,8 @@ func (s *Server) readiness(ctx *fasthttp.RequestCtx) {
 
 // detailed tests all providers for whoever has a client key or the admin's.
 func (s *Server) detailed(ctx *fasthttp.RequestCtx) {
-	key := credential(ctx)
-	if s.live.Table().Caller(key) == nil && !s.isAdmin(key) {
-		fail(ctx, openai.ErrInvalidKey())
+	if _, err := identify(ctx, s.live.Table()); err != nil && !s.isAdmin(credential(ctx)) {
+		fail(ctx, err)
 		return
 	}
 	// The context is not ctx: a shutdown would cancel it at once.
@@ -92,6 +92,7 @@ func (s *Server) scrape(ctx *fasthttp.RequestCtx) {
 			return
 		}
 	}
+	protect(&ctx.Response.Header)
 	ctx.SetContentType("text/plain; version=0.0.4; charset=utf-8")
 	s.scraping.Lock()
 	defer s.scraping.Unlock()
