@@ -1,8 +1,20 @@
-// Package usage says what is written down about each admitted request: who
-// asked, who answered, how it ended and what it cost in tokens.
+// Package usage writes down what each admitted request was: who asked, who
+// answered, how it ended and what it cost in tokens.
 //
 // A Record never holds a prompt, an answer or a key: only names, numbers and
-// times. Where records go is behind Sink.
+// times. Where records go is behind Sink. The Ledger is the Sink that loses
+// none without counting it:
+//
+//	request ─▶ queue ─▶ journal ─▶ Store
+//	           memory   disk       database
+//
+// Record puts a record on the queue and never waits. One goroutine writes what
+// is queued to the journal, files of this process's own, and syncs them to the
+// disk. Another ships the journal to the Store in batches, each with the
+// position that it reaches, so that every record is stored exactly once,
+// whoever is killed in between.
+//
+// Lock order: Ledger and queue have none; a journal's mutex is a leaf.
 package usage
 
 import "time"
@@ -10,6 +22,9 @@ import "time"
 // Record is one admitted request, once it has ended. It is a value: whoever
 // gets one may keep it.
 type Record struct {
+	// ID is unique and rises roughly with time. The Ledger gives it.
+	ID uint64
+
 	RequestID     string // the x-request-id of the answer
 	At            time.Time
 	APIKeyID      int64 // of the credential; 0 without one
@@ -22,6 +37,8 @@ type Record struct {
 	Stream        bool
 	Attempts      int // providers asked, 0 when none could be
 	Outcome       Outcome
+	Phase         string // of Cancelled: what the request waited for
+	Code          string // of Failed: the error's code
 
 	Prompt     int64 // tokens
 	Completion int64 // tokens
@@ -29,9 +46,23 @@ type Record struct {
 	Reasoning  int64 // part of Completion
 	Source     Source
 
+	CostMicroUSD int64 // millionths of a US dollar
+
 	TTFT     time.Duration // from the arrival to the first content of a stream; 0 if there was none
 	Duration time.Duration // from the arrival to the end
-	Overhead time.Duration // of Duration, the gateway's own
+	Overhead time.Duration // of Duration, the gateway's own; 0 if it was not measured
+}
+
+// Result says how the request ended as records show it: ok, rejected,
+// error:CODE, truncated or client_gone:PHASE.
+func (r *Record) Result() string {
+	switch {
+	case r.Outcome == Failed && r.Code != "":
+		return r.Outcome.String() + ":" + r.Code
+	case r.Outcome == Cancelled && r.Phase != "":
+		return r.Outcome.String() + ":" + r.Phase
+	}
+	return r.Outcome.String()
 }
 
 // Source says where the token counts come from.
@@ -63,9 +94,9 @@ const (
 	Cancelled                // the client left
 )
 
-var outcomes = [...]string{"complete", "refused", "failed", "truncated", "cancelled"}
+var outcomes = [...]string{"ok", "rejected", "error", "truncated", "client_gone"}
 
-// String returns the outcome as records show it.
+// String returns the outcome as records show it, without its detail.
 func (o Outcome) String() string { return outcomes[o] }
 
 // Sink takes records. Record is called once for every admitted request, on the

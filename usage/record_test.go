@@ -19,11 +19,17 @@ func TestNames(t *testing.T) {
 	f(Estimated.String(), "estimated")
 	f(Partial.String(), "partial")
 
-	f(Complete.String(), "complete")
-	f(Refused.String(), "refused")
-	f(Failed.String(), "failed")
+	f(Complete.String(), "ok")
+	f(Refused.String(), "rejected")
+	f(Failed.String(), "error")
 	f(Truncated.String(), "truncated")
-	f(Cancelled.String(), "cancelled")
+	f(Cancelled.String(), "client_gone")
+
+	f((&Record{}).Result(), "ok")
+	f((&Record{Outcome: Failed, Code: "upstream_timeout", Phase: "body"}).Result(), "error:upstream_timeout")
+	f((&Record{Outcome: Failed}).Result(), "error")
+	f((&Record{Outcome: Cancelled, Phase: "first_byte"}).Result(), "client_gone:first_byte")
+	f((&Record{Outcome: Truncated, Code: "c", Phase: "p"}).Result(), "truncated")
 }
 
 // A record must stay a plain value: a slice, map or pointer in it could be a
@@ -32,7 +38,7 @@ func TestRecordHoldsOnlyPlainValues(t *testing.T) {
 	r := reflect.TypeFor[Record]()
 	for i := range r.NumField() {
 		switch f := r.Field(i); f.Type.Kind() {
-		case reflect.String, reflect.Int, reflect.Int64, reflect.Uint8, reflect.Bool:
+		case reflect.String, reflect.Int, reflect.Int64, reflect.Uint64, reflect.Uint8, reflect.Bool:
 		case reflect.Struct: // time.Time
 			if f.Type.String() != "time.Time" {
 				t.Errorf("field %s is a %s", f.Name, f.Type)
