@@ -33,10 +33,6 @@ func TestNoAllocations(t *testing.T) {
 		return q.Parse(body) == nil && len(q.Splice(segments, body, model, true)) == 6
 	})
 	text := make([]byte, 0, 8<<10)
-	f("AppendPrompt", func() bool {
-		got, p := q.AppendPrompt(text, body)
-		return p.Messages == 2 && len(got) > 4<<10
-	})
 	f("AppendString", func() bool { return string(AppendString(text, []byte("é\n漢"))) == `"é\n漢"` })
 
 	var d Delta
@@ -64,4 +60,25 @@ func TestNoAllocations(t *testing.T) {
 	f("AppendEvent", func() bool {
 		return len((&Error{Status: 429, Type: "rate_limit_error", Code: "c", Message: "m"}).AppendEvent(text)) > 0
 	})
+}
+
+// Reading a prompt allocates a few things, however long it is.
+func TestFewAllocationsOfEachPart(t *testing.T) {
+	body := []byte(`{"messages":[` + strings.Repeat(`{"role":"user","name":"b","content":[{"type":"text","text":"some\ntext"}]},`, 1000) + `{}]}`)
+	var q Request
+	if err := q.Parse(body); err != nil {
+		t.Fatal(err)
+	}
+	messages := 0
+	n := testing.AllocsPerRun(10, func() {
+		messages = 0
+		q.EachPart(body, func(p Part) {
+			if p.Kind == PartMessage {
+				messages++
+			}
+		})
+	})
+	if n > 8 || messages != 1001 {
+		t.Errorf("%v allocations for %d messages", n, messages)
+	}
 }

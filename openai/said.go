@@ -106,10 +106,10 @@ func (c *cursor) take(k *sink) {
 
 // sink is where found text goes. The zero sink only notes that there was some.
 type sink struct {
-	text  []byte
-	keep  bool // text is wanted
-	apart bool // with a zero byte after each piece
-	any   bool // there was a piece that is not empty
+	text []byte
+	keep bool                         // text is wanted
+	any  bool                         // there was a piece that is not empty
+	each func(raw []byte, plain bool) // gets the pieces one by one, if it is set
 }
 
 func (k *sink) take(raw []byte, plain bool) {
@@ -117,15 +117,13 @@ func (k *sink) take(raw []byte, plain bool) {
 		return
 	}
 	k.any = true
-	if !k.keep {
-		return
-	}
-	if plain {
+	switch {
+	case k.each != nil:
+		k.each(raw, plain)
+	case !k.keep:
+	case plain:
 		k.text = append(k.text, raw...)
-	} else {
+	default:
 		k.text, _ = unescape(k.text, raw)
-	}
-	if k.apart {
-		k.text = append(k.text, 0)
 	}
 }

@@ -1,9 +1,6 @@
 package openai
 
-import (
-	"strings"
-	"testing"
-)
+import "testing"
 
 func TestAppendText(t *testing.T) {
 	f := func(data, want string) {
@@ -60,40 +57,4 @@ func TestAppendAnswerText(t *testing.T) {
 	f(`{"choices":[{"message":{"content":"cut`, "")
 	f(`<html>`, "")
 	f(``, "")
-}
-
-func TestAppendPrompt(t *testing.T) {
-	f := func(body, want string, p Prompt) {
-		t.Helper()
-		var q Request
-		if err := q.Parse([]byte(body)); err != nil {
-			t.Errorf("Parse(%s): %v", body, err)
-			return
-		}
-		text, got := q.AppendPrompt([]byte(">"), []byte(body))
-		if pieces := strings.ReplaceAll(string(text), "\x00", "|"); pieces != ">"+want || got != p {
-			t.Errorf("AppendPrompt(%s)\n got %q %+v\nwant %q %+v", body, pieces, got, want, p)
-		}
-	}
-
-	// chat
-	f(`{"model":"m","messages":[{"role":"system","content":"Be\nbrief"},{"role":"user","name":"bob","content":"Hi"}]}`, "system|Be\nbrief|user|bob|Hi|", Prompt{Messages: 2, Names: 1})
-	f(`{"messages":[{"role":"user","content":[{"type":"text","text":"a\u0062"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}},{"type":"text","text":"c"}]}]}`, "user|ab|c|", Prompt{Messages: 1})
-	f(`{"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"call_1","content":"3"}]}`, `assistant|f|{"a":1}|tool|3|`, Prompt{Messages: 2})
-	f(`{"messages":[{"role":"user","content":""}],"tools":[{"type":"function","function":{"name":"f"}}]}`, `user|[{"type":"function","function":{"name":"f"}}]|`, Prompt{Messages: 1})
-	f(`{"messages":[]}`, "", Prompt{})
-	f(`{"messages":null,"metadata":{"content":"no"},"user":"no"}`, "", Prompt{})
-	f(`{"messages":{"role":"user","content":"not in an array"}}`, "user|not in an array|", Prompt{Messages: 1})
-
-	// prompts and inputs
-	f(`{"prompt":"Once"}`, "Once|", Prompt{})
-	f(`{"prompt":["Once","upon"]}`, "Once|upon|", Prompt{})
-	f(`{"prompt":[1,22,333]}`, "", Prompt{IDs: 3})
-	f(`{"prompt":[[1,22],[333],[]]}`, "", Prompt{IDs: 3})
-	f(`{"input":"text","encoding_format":"float"}`, "text|", Prompt{})
-	f(`{"input":["a",[7],null,true,[[8]]]}`, "a|", Prompt{IDs: 1})
-
-	// responses
-	f(`{"instructions":"Be brief","input":[{"role":"user","content":[{"type":"input_text","text":"Hi"},{"type":"input_image","image_url":"data:"}]},{"type":"function_call_output","call_id":"c","output":"42"}]}`, "Be brief|user|Hi|42|", Prompt{Messages: 3})
-	f(`{"input":[{"type":"message","role":"user","content":"Hi"}]}`, "user|Hi|", Prompt{Messages: 1})
 }

@@ -48,13 +48,15 @@ func (b *bill) settle() {
 // pool, or a text that it was not given whole, leaves an estimate.
 func (s *Server) count(x *exchange, end ending, b bill) {
 	model := b.record.Model
-	body, text, parsed := x.body, x.text, x.parsed
+	body, text, parsed, items := x.body, x.text, x.parsed, x.endpoint.dialect == responses
 	x.body, x.text, x.parsed = nil, nil, openai.Request{}
 	b.record.Source = usage.Counted
 	if end.outcome == usage.Truncated || end.outcome == usage.Cancelled {
 		b.record.Source = usage.Partial
 	}
+	more := x.moreText
 	done := func(prompt, completion tokens.Count) {
+		completion = withMore(completion, more)
 		b.record.Prompt, b.record.Completion = prompt.Tokens, completion.Tokens
 		if (prompt.Estimated || completion.Estimated) && b.record.Source == usage.Counted {
 			b.record.Source = usage.Estimated
@@ -66,7 +68,7 @@ func (s *Server) count(x *exchange, end ending, b bill) {
 			s.metrics.TokenJobs("counted")
 			done(prompt, completion)
 		},
-		Prompt:     func(t *tokens.Tally) { tallyPrompt(t, &parsed, body) },
+		Prompt:     func(t *tokens.Tally) { tallyPrompt(t, &parsed, body, items) },
 		Completion: func(t *tokens.Tally) { t.Text(text) },
 	}
 	if s.pool.Submit(job) {
@@ -77,30 +79,70 @@ func (s *Server) count(x *exchange, end ending, b bill) {
 	} else {
 		s.metrics.TokenJobs("queue_full")
 	}
-	done(estimate(len(body)), estimate(len(text)))
+	done(estimatePrompt(model, body), estimate(len(text)))
+}
+
+// estimatePrompt does not take the files within a body for text.
+func estimatePrompt(model string, body []byte) tokens.Count {
+	size, files := openai.TextSize(body)
+	c := estimate(size)
+	c.Tokens += int64(files) * tokens.EstimateImage(model)
+	return c
+}
+
+// withMore adds the text that was too long to be kept.
+func withMore(c tokens.Count, bytes int) tokens.Count {
+	if bytes > 0 {
+		c.Tokens += tokens.Estimate(bytes)
+		c.Estimated = true
+	}
+	return c
 }
 
 func estimate(bytes int) tokens.Count {
 	return tokens.Count{Tokens: tokens.Estimate(bytes), Estimated: true}
 }
 
-// tallyPrompt counts what a request's body says to the model, with what OpenAI's
-// cookbook adds for each message of a chat.
-func tallyPrompt(t *tokens.Tally, parsed *openai.Request, body []byte) {
-	text, found := parsed.AppendPrompt(nil, body)
-	for len(text) > 0 {
-		piece, rest, _ := bytes.Cut(text, []byte{0})
-		t.Text(piece)
-		text = rest
-	}
-	for range found.Messages {
+// tallyPrompt counts what a request's body says to the model. items: it is one
+// of the Responses API, where a string is a message, too.
+func tallyPrompt(t *tokens.Tally, parsed *openai.Request, body []byte, items bool) {
+	chat := false
+	if items && bytes.HasPrefix(parsed.InputAt.Of(body), []byte(`"`)) {
+		chat = true
 		t.Message()
+		t.Text([]byte("user"))
 	}
-	for range found.Names {
-		t.Name()
-	}
-	if found.Messages > 0 {
+	parsed.EachPart(body, func(p openai.Part) {
+		chat = chat || p.Kind == openai.PartMessage
+		tallyPart(t, p)
+	})
+	if chat {
 		t.Reply()
+	}
+}
+
+func tallyPart(t *tokens.Tally, p openai.Part) {
+	switch p.Kind {
+	case openai.PartMessage:
+		t.Message()
+	case openai.PartText:
+		t.Text(p.Text)
+	case openai.PartName:
+		t.Name(p.Text)
+	case openai.PartIDs:
+		t.Tokens(p.Count)
+	case openai.PartImage:
+		t.Image(p.Text, p.More)
+	case openai.PartFunction:
+		t.Function(p.Text, p.More)
+	case openai.PartProperty:
+		t.Property(p.Text, p.Type, p.More)
+	case openai.PartEnum:
+		t.Enum()
+	case openai.PartEnumItem:
+		t.EnumItem(p.Text)
+	case openai.PartUnknown:
+		t.Unknown()
 	}
 }
 

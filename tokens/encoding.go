@@ -5,10 +5,18 @@
 // the bytes that are counted exactly. Beyond it there is an estimate, and the
 // Count says so.
 //
+// A Counter counts a text exactly, a Tally what a chat costs: its texts, and what
+// OpenAI's published recipes add for messages, functions and images.
+//
 // The package knows no JSON and no requests: a Job brings the texts.
 package tokens
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"github.com/pkoukk/tiktoken-go"
+)
 
 // Encoding is a way to cut text into tokens.
 type Encoding uint8
@@ -17,10 +25,12 @@ type Encoding uint8
 const (
 	O200K Encoding = iota // o200k_base, and for plain text o200k_harmony
 	CL100K
+	P50K
+	R50K // and gpt2's
 	encodings
 )
 
-var encodingNames = [encodings]string{"o200k_base", "cl100k_base"}
+var encodingNames = [encodings]string{"o200k_base", "cl100k_base", "p50k_base", "r50k_base"}
 
 // String returns OpenAI's name of the encoding.
 func (e Encoding) String() string { return encodingNames[e] }
@@ -45,6 +55,8 @@ var modelPrefixes = []struct {
 	{"gpt-3.5", CL100K},
 	{"gpt-35", CL100K}, // Azure's spelling
 	{"text-embedding-", CL100K},
+	{"davinci-002", CL100K},
+	{"babbage-002", CL100K},
 }
 
 // EncodingOf returns the encoding of a model, and whether the model is known.
@@ -52,12 +64,29 @@ var modelPrefixes = []struct {
 // name may be a fine-tuned model's ("ft:gpt-4o:…") or carry the name of a
 // vendor ("openai/gpt-4o").
 func EncodingOf(model string) (Encoding, bool) {
-	model = model[strings.LastIndexByte(model, '/')+1:]
-	model = strings.TrimPrefix(model, "ft:")
+	model = plainName(model)
 	for _, m := range modelPrefixes {
 		if strings.HasPrefix(model, m.prefix) {
 			return m.encoding, true
 		}
+	}
+	return encodingNamed(tiktoken.MODEL_TO_ENCODING[model]) // models of old, each by its whole name
+}
+
+// plainName is a model's name without its vendor and without "ft:".
+func plainName(model string) string {
+	return strings.TrimPrefix(model[strings.LastIndexByte(model, '/')+1:], "ft:")
+}
+
+func encodingNamed(name string) (Encoding, bool) {
+	switch name {
+	case tiktoken.MODEL_P50K_EDIT: // has other special tokens only
+		return P50K, true
+	case "gpt2": // has r50k's tokens
+		return R50K, true
+	}
+	if i := slices.Index(encodingNames[:], name); i >= 0 {
+		return Encoding(i), true
 	}
 	return O200K, false
 }

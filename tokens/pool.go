@@ -111,30 +111,29 @@ func (p *Pool) Close(ctx context.Context) {
 }
 
 func (p *Pool) work() {
+	var counter Counter
 	for j := range p.jobs {
-		p.do(j)
+		p.do(j, &counter)
 		p.held.Add(-int64(j.Size))
 	}
 }
 
 // do counts one job. Its budget of exact bytes serves the prompt first.
-func (p *Pool) do(j Job) {
+func (p *Pool) do(j Job, c *Counter) {
 	budget := p.options.ExactBytes
 	if p.hurry.Load() {
 		budget = 0
 	}
-	prompt := p.tally(j.Model, &budget, j.Prompt)
-	completion := p.tally(j.Model, &budget, j.Completion)
+	prompt := p.tally(newTally(c, j.Model, &budget), j.Prompt)
+	completion := p.tally(newTally(c, j.Model, &budget), j.Completion)
 	p.finish(func() { j.Done(prompt, completion) })
 }
 
 // tally runs one half of a job. If that panics, what it had brought counts.
-func (p *Pool) tally(model string, budget *int, bring func(*Tally)) Count {
+func (p *Pool) tally(t *Tally, bring func(*Tally)) Count {
 	if bring == nil {
 		return Count{}
 	}
-	encoding, known := EncodingOf(model)
-	t := &Tally{encoding: encoding, budget: budget, estimated: !known}
 	if !p.finish(func() { bring(t) }) {
 		t.estimated = true
 	}

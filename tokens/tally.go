@@ -1,9 +1,6 @@
 package tokens
 
-import (
-	"bytes"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // Count is how many tokens something has.
 type Count struct {
@@ -15,16 +12,11 @@ type Count struct {
 // in English.
 func Estimate(bytes int) int64 { return (int64(bytes) + 3) / 4 }
 
-// What a chat costs beside its texts, as OpenAI's cookbook has it.
-const (
-	perMessage = 3
-	perName    = 1
-	perReply   = 3
-)
-
 // Tally adds up the tokens of one prompt or answer. It belongs to the goroutine
 // that counts.
 type Tally struct {
+	counter   *Counter
+	model     string
 	encoding  Encoding
 	budget    *int // bytes that may still be counted exactly, of the whole job
 	estimated bool
@@ -34,6 +26,13 @@ type Tally struct {
 	counted  int   // bytes
 	skipped  int   // bytes beyond the budget
 	panics   uint64
+
+	tools toolTally
+}
+
+func newTally(c *Counter, model string, budget *int) *Tally {
+	encoding, known := EncodingOf(model)
+	return &Tally{counter: c, model: model, encoding: encoding, budget: budget, estimated: !known}
 }
 
 // Text adds a text that stands by itself: a role, a content, a name. The text
@@ -42,16 +41,12 @@ func (t *Tally) Text(text []byte) {
 	exact := min(len(text), max(*t.budget, 0))
 	*t.budget -= exact
 	t.skipped += len(text) - exact
-	for text = text[:exact]; len(text) > 0; {
-		n, _ := cut(text)
-		t.piece(text[:n])
-		text = text[n:]
-	}
+	t.count(text[:exact])
 }
 
-// piece counts what cut has cut. A panic of the library costs no more than this
-// piece, which is estimated.
-func (t *Tally) piece(text []byte) {
+// count counts within the budget. A panic costs no more than this text, which
+// is estimated.
+func (t *Tally) count(text []byte) {
 	defer func() {
 		if recover() != nil {
 			t.exact += Estimate(len(text))
@@ -60,26 +55,22 @@ func (t *Tally) piece(text []byte) {
 		}
 	}()
 	t.counted += len(text)
-	if !utf8.Valid(text) {
-		text = bytes.ToValidUTF8(text, []byte("\uFFFD")) // or each bad byte would become three
+	if !utf8.Valid(text) { // what a provider makes of that is its own business
 		t.estimated = true
 	}
-	t.exact += int64(len(vocabulary(t.encoding).EncodeOrdinary(string(text))))
+	t.exact += int64(t.counter.Count(t.encoding, text))
 }
 
-// Message adds what a message costs beside its role and content.
-func (t *Tally) Message() { t.overhead += perMessage }
+// Tokens adds tokens that the client sent as numbers.
+func (t *Tally) Tokens(n int) { t.exact += int64(n) }
 
-// Name adds what a message's name costs beside its text.
-func (t *Tally) Name() { t.overhead += perName }
-
-// Reply adds what it costs that a chat's answer is begun.
-func (t *Tally) Reply() { t.overhead += perReply }
+// Unknown notes that there is something that nobody has said how to count.
+func (t *Tally) Unknown() { t.estimated = true }
 
 // Skip adds bytes of text that are not there to be counted.
 func (t *Tally) Skip(bytes int) { t.skipped += bytes }
 
-// Count is the sum. Skipped bytes are taken to be like the counted ones.
+// Count is the sum so far. Skipped bytes are taken to be like the counted ones.
 func (t *Tally) Count() Count {
 	c := Count{Tokens: t.overhead + t.exact, Estimated: t.estimated || t.skipped > 0}
 	switch {

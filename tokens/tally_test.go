@@ -1,7 +1,6 @@
 package tokens
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 )
@@ -27,67 +26,6 @@ func TestKnownTexts(t *testing.T) {
 	f("<|endoftext|>", 7, 7)
 }
 
-// The cookbook's example of a chat, with the numbers that OpenAI's API gives.
-func TestKnownChat(t *testing.T) {
-	type message struct{ role, name, content string }
-	chat := []message{
-		{"system", "", "You are a helpful, pattern-following assistant that translates corporate jargon into plain English."},
-		{"system", "example_user", "New synergies will help drive top-line growth."},
-		{"system", "example_assistant", "Things working well together will increase revenue."},
-		{"system", "example_user", "Let's circle back when we have more bandwidth to touch base on opportunities for increased leverage."},
-		{"system", "example_assistant", "Let's talk later when we're less busy about how to do better."},
-		{"user", "", "This late pivot means we don't have time to boil the ocean for the client deliverable."},
-	}
-	f := func(model string, want int64) {
-		t.Helper()
-		encoding, known := EncodingOf(model)
-		budget := 1 << 20
-		tally := &Tally{encoding: encoding, budget: &budget, estimated: !known}
-		for _, m := range chat {
-			tally.Message()
-			tally.Text([]byte(m.role))
-			tally.Text([]byte(m.content))
-			if m.name != "" {
-				tally.Name()
-				tally.Text([]byte(m.name))
-			}
-		}
-		tally.Reply()
-		if got := tally.Count(); got != (Count{Tokens: want}) {
-			t.Errorf("%s: got %+v, want %d tokens, counted", model, got, want)
-		}
-	}
-	f("gpt-3.5-turbo", 129)
-	f("gpt-4-0613", 129)
-	f("gpt-4o", 124)
-	f("gpt-4o-mini", 124)
-}
-
-func TestEncodingOf(t *testing.T) {
-	f := func(model string, want Encoding, known bool) {
-		t.Helper()
-		if got, ok := EncodingOf(model); got != want || ok != known {
-			t.Errorf("%s: got %v, known %t, want %v, %t", model, got, ok, want, known)
-		}
-	}
-	for _, model := range []string{
-		"gpt-5", "gpt-5-mini", "gpt-4.1", "gpt-4.1-nano-2025-04-14", "gpt-4.5-preview", "gpt-4o", "gpt-4o-mini",
-		"chatgpt-4o-latest", "o1", "o1-mini", "o3", "o3-pro", "o4-mini", "gpt-oss-120b", "codex-mini-latest",
-		"ft:gpt-4o:acme::abc123", "openai/gpt-4o", "Proxy/o3",
-	} {
-		f(model, O200K, true)
-	}
-	for _, model := range []string{
-		"gpt-4", "gpt-4-0613", "gpt-4-turbo", "gpt-3.5-turbo", "gpt-35-turbo-16k", "text-embedding-3-small",
-		"text-embedding-ada-002", "ft:gpt-3.5-turbo:acme::abc123", "azure/gpt-4",
-	} {
-		f(model, CL100K, true)
-	}
-	for _, model := range []string{"", "/", "claude-sonnet-4", "llama-3.3-70b", "davinci", "my-gpt-4"} {
-		f(model, O200K, false)
-	}
-}
-
 // What goes beyond the budget is taken to be like what was counted.
 func TestExtrapolation(t *testing.T) {
 	text := []byte(strings.Repeat("All of it is alike. ", 1000))
@@ -95,7 +33,7 @@ func TestExtrapolation(t *testing.T) {
 	f := func(budget int, bring func(*Tally), want, tolerance int64, estimated bool) {
 		t.Helper()
 		left := budget
-		tally := &Tally{encoding: O200K, budget: &left}
+		tally := newTally(new(Counter), "gpt-4o", &left)
 		bring(tally)
 		got := tally.Count()
 		if got.Tokens < want-tolerance || got.Tokens > want+tolerance || got.Estimated != estimated {
@@ -114,7 +52,8 @@ func TestExtrapolation(t *testing.T) {
 
 	f(len(text), func(t *Tally) { t.Text(text[:len(text)/2]); t.Skip(len(text) / 2) }, all, all/100, true)
 	f(100, func(t *Tally) { t.Skip(400) }, 100, 0, true)
-	f(100, func(t *Tally) { t.Message(); t.Name(); t.Reply() }, 7, 0, false)
+	f(100, func(t *Tally) { t.Message(); t.Name(nil); t.Reply(); t.Tokens(5) }, 12, 0, false)
+	f(100, func(t *Tally) { t.Message(); t.Unknown() }, 3, 0, true)
 	f(100, func(*Tally) {}, 0, 0, false)
 
 	// Several texts share the budget.
@@ -138,23 +77,22 @@ func TestEstimate(t *testing.T) {
 // JSON holds no such texts, but a provider may send anything.
 func TestTextThatIsNoUTF8(t *testing.T) {
 	budget := 1 << 20
-	tally := &Tally{encoding: CL100K, budget: &budget}
+	tally := newTally(new(Counter), "gpt-4", &budget)
 	tally.Text([]byte("good text, then \xff\xfe\xfd"))
-	tally.Text(bytes.Repeat([]byte{0xff}, 10*pieceBytes))
-	if got := tally.Count(); !got.Estimated || got.Tokens < 5 {
-		t.Errorf("got %+v", got)
+	if got, want := tally.Count().Tokens, count(CL100K, "good text, then \ufffd\ufffd\ufffd"); got != want || !tally.Count().Estimated {
+		t.Errorf("got %+v, want %d, estimated", tally.Count(), want)
 	}
 }
 
-// A panic of the library costs an estimate of a piece.
+// A panic costs an estimate of a text.
 func TestPanicWhileCounting(t *testing.T) {
 	budget := 1 << 20
-	tally := &Tally{encoding: encodings, budget: &budget} // there is no such vocabulary
+	tally := &Tally{counter: new(Counter), encoding: encodings, budget: &budget} // there is no such vocabulary
 	tally.Text(make([]byte, 400))
 	if got := tally.Count(); got != (Count{Tokens: 100, Estimated: true}) || tally.panics != 1 {
 		t.Errorf("got %+v after %d panics", got, tally.panics)
 	}
 }
 
-// count counts a text as the library does, in one piece.
-func count(e Encoding, text string) int64 { return int64(len(vocabulary(e).EncodeOrdinary(text))) }
+// count counts a text by itself.
+func count(e Encoding, text string) int64 { return int64(new(Counter).Count(e, []byte(text))) }
