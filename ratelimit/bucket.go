@@ -1,6 +1,7 @@
-// Package ratelimit holds a client key to its requests per second.
+// Package ratelimit holds a client key to its requests per second, its tokens
+// per minute and its requests at once.
 //
-// A Bucket is one atomic word: taking from it is a compare-and-swap, whoever
+// A Bucket of requests is one atomic word: taking from it is a compare-and-swap, whoever
 // else takes at the same time. Time is an argument; the package reads no clock.
 // Buckets finds the bucket of a key again when the configuration is reloaded.
 package ratelimit
@@ -71,8 +72,8 @@ const hopeless = time.Minute
 // Verdict is what became of one request, and what its client may know.
 type Verdict struct {
 	OK         bool
-	Limit      int64         // per second
-	Remaining  int64         // more requests that would be admitted now
+	Limit      int64         // per second, or per minute of an Allowance
+	Remaining  int64         // more requests, or tokens, that would be admitted now
 	Reset      time.Duration // until the bucket is full again
 	RetryAfter time.Duration // until one is admitted; 0 if this one was
 }
