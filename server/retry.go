@@ -68,6 +68,9 @@ func (s *Server) judge(x *exchange, t *route.Target, err error) verdict {
 	case status == 400 && bytes.Contains(x.failure.body, contextTooLong):
 		x.succeeded()
 		return verdict{next: true, lower: true}
+	case status == 404 && bytes.Contains(x.failure.body, modelNotFound):
+		x.succeeded() // no refusal: where every model is served, clients choose the names
+		return verdict{next: true}
 	}
 	x.succeeded()
 	return verdict{}
@@ -75,6 +78,10 @@ func (s *Server) judge(x *exchange, t *route.Target, err error) verdict {
 
 // contextTooLong is the code of a prompt that is too long for the model.
 var contextTooLong = []byte(`"context_length_exceeded"`)
+
+// modelNotFound is the code of a model that the gateway's account at this
+// provider lacks; that of another may have it.
+var modelNotFound = []byte(`"model_not_found"`)
 
 // follow returns the target to ask after t has failed: another one, or the
 // same once more when no other of its tier is left and it is worth the wait.
