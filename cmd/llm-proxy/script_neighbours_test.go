@@ -12,13 +12,25 @@ import (
 	"llmproxy/internal/pgtest"
 )
 
-// provider starts a provider that takes one key.
+// provider starts a provider that takes one key, or finds an address where
+// there is none.
 func (w *world) provider(l line) {
 	name := l.at(0)
 	key := "sk-provider-" + name
+	l.Setenv(name+"_KEY", key)
+	switch l.at(1) {
+	case "refusing":
+		l.Setenv(name, "http://"+fakeprovider.Refusing(w.tb)+"/v1")
+		return
+	case "hanging":
+		l.Setenv(name, "http://"+fakeprovider.Hanging(w.tb)+"/v1")
+		return
+	case "untrusted":
+		l.Setenv(name, fakeprovider.Start(w.tb, fakeprovider.Options{TLS: true}).URL())
+		return
+	}
 	w.providers[name] = fakeprovider.Start(w.tb, fakeprovider.Options{Key: key})
 	l.Setenv(name, w.providers[name].URL())
-	l.Setenv(name+"_KEY", key)
 	w.answers(l)
 }
 
@@ -32,6 +44,7 @@ func (w *world) named(l line) *fakeprovider.Provider {
 }
 
 func (w *world) answers(l line) {
+	w.says[l.at(0)] = textIn(l.words)
 	if len(l.words) < 2 {
 		w.named(l).Handle(nil)
 		return
@@ -50,6 +63,14 @@ func (w *world) once(l line) {
 func (w *world) asked(l line) {
 	n := w.named(l).Count()
 	l.is(strconv.Itoa(n) == l.at(1), "%s was asked %d times", l.at(0), n)
+}
+
+func (w *world) gone(l line) {
+	r := w.named(l).Last()
+	if r == nil {
+		l.Fatalf("%s was not asked", l.at(0))
+	}
+	r.WaitGone(w.tb)
 }
 
 func (w *world) saw(l line) {

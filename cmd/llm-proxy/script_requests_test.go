@@ -58,13 +58,21 @@ func (w *world) ask(l line, method, path, key string, body []byte) {
 	if body != nil {
 		q.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := w.client.Do(q)
-	l.Check(err)
-	defer resp.Body.Close()
-	w.last = answer{status: resp.StatusCode, header: resp.Header}
-	w.last.body, err = io.ReadAll(resp.Body)
+	w.last, err = w.fetch(q)
 	l.Check(err)
 	l.Logf("%s %s: %s", method, path, w.last)
+}
+
+// fetch returns the whole answer to a request.
+func (w *world) fetch(q *http.Request) (a answer, err error) {
+	resp, err := w.client.Do(q)
+	if err != nil {
+		return a, err
+	}
+	defer resp.Body.Close()
+	a = answer{status: resp.StatusCode, header: resp.Header}
+	a.body, err = io.ReadAll(resp.Body)
+	return a, err
 }
 
 func (w *world) get(l line) { w.ask(l, http.MethodGet, l.at(0), l.Getenv("KEY"), nil) }
@@ -164,6 +172,7 @@ type streaming struct {
 // stream begins one with a client of its own, which checks nothing: it would
 // wait for the whole.
 func (w *world) stream(l line) {
+	w.questions++
 	q, err := http.NewRequest(http.MethodPost, l.Getenv("URL")+l.at(0), bytes.NewReader(payload(l, 1)))
 	l.Check(err)
 	q.Header.Set("Authorization", "Bearer "+l.Getenv("KEY"))
@@ -183,6 +192,8 @@ func (w *world) finish(l line) {
 	l.Logf("%s", w.last)
 	l.Check(err)
 }
+
+func (w *world) leave(line) { w.streaming.end() }
 
 func (s *streaming) end() { s.resp.Body.Close() }
 

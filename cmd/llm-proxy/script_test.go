@@ -23,14 +23,17 @@ import (
 
 // TestScript runs the whole program, as its users do, by the texts in
 // testdata/script: one behaviour a file. Beside the commands of testscript
-// (exec, cmp, grep, stdout, stderr, exists, env, …) they have these:
+// (exec, cmp, grep, stdout, stderr, exists, env, …) they have these, and those
+// of TestFaults:
 //
 //	provider NAME [word…]         starts a provider that answers as the words say (fakeprovider.ParseScript);
 //	                              $NAME is its api_base, $NAME_KEY the one key it takes
+//	provider NAME refusing|hanging|untrusted  …is nobody: connects are refused, or hang, or its certificate is no good
 //	answers NAME [word…]          lets it answer so from now on
 //	once NAME [word…]             lets it answer its next request so
 //	asked NAME N                  it has been asked N times
 //	saw NAME PATH VALUE           …and the last request had this in its body
+//	gone NAME                     …and its connection is closed by the gateway, or is soon
 //
 //	postgres                      makes an empty database; $DB_URL is its address
 //	postgres own|stop|start|passwords  …in a server of the script's own; stops it, starts it, makes it ask for passwords
@@ -51,6 +54,7 @@ import (
 //	get PATH, post PATH JSON      calls anything else
 //	stream PATH JSON              begins a streamed request and waits for its first event
 //	finish                        waits for its end
+//	leave                         hangs up instead
 //	status N                      the last answer's status
 //	json PATH VALUE               what stands in it: choices.0.message.content; a list's length is data.length
 //	body REGEXP                   the whole of it
@@ -62,9 +66,12 @@ import (
 // JSON is a file's name or a text in quotes; $NAME is replaced in both. metric
 // and said wait a few seconds for what is about to become true. Every answer
 // is held against openapi.yaml besides.
-func TestScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+func TestScript(t *testing.T) { testscript.Run(t, scripts("testdata/script")) }
+
+// scripts are the texts of a folder, and all that they may say.
+func scripts(dir string) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
 		Setup: func(e *testscript.Env) error {
 			w := newWorld(e.T().(testing.TB))
 			e.Values[worldKey{}] = w
@@ -76,13 +83,15 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"provider": on((*world).provider), "answers": on((*world).answers), "once": on((*world).once),
-			"asked": on((*world).asked), "saw": on((*world).saw),
+			"asked": on((*world).asked), "saw": on((*world).saw), "gone": on((*world).gone),
 			"postgres": on((*world).postgres), "sql": on((*world).sql),
 			"llm-proxy": on((*world).command), "code": on((*world).exitCode),
 			"proxy": on((*world).proxy), "said": on((*world).said), "output": on((*world).output), "shutdown": on((*world).shutdown), "crash": on((*world).crash),
 			"declare": on((*world).declare), "key": on((*world).makeKey), "as": on((*world).speakAs),
 			"admin": on((*world).admin), "get": on((*world).get), "post": on((*world).post),
-			"stream": on((*world).stream), "finish": on((*world).finish),
+			"stream": on((*world).stream), "finish": on((*world).finish), "leave": on((*world).leave),
+			"ask": on((*world).question), "gets": on((*world).gets), "crowd": on((*world).crowd), "some": on((*world).some),
+			"without": on((*world).without), "billed": on((*world).billed),
 			"status": on((*world).status), "json": on((*world).json), "body": on((*world).body),
 			"header": on((*world).header), "keep": on((*world).keep), "from-file": on((*world).fromFile), "metric": on((*world).metric),
 		},
@@ -99,7 +108,7 @@ func TestScript(t *testing.T) {
 			}
 			return false, fmt.Errorf("no condition %s", name)
 		},
-	})
+	}
 }
 
 // world is what one script has around it.
@@ -107,6 +116,9 @@ type world struct {
 	tb        testing.TB
 	client    *http.Client // checks what it sees
 	providers map[string]*fakeprovider.Provider
+	says      map[string]string // the text of each one's answer
+	questions int               // asked by the commands of TestFaults
+	voices    []answer          // what a crowd was told
 	server    *pgtest.Server
 	gateway   *gatewaytest.Gateway // the last that was started
 	code      int                  // of the last program that ended
@@ -118,7 +130,7 @@ type world struct {
 type worldKey struct{}
 
 func newWorld(tb testing.TB) *world {
-	return &world{tb: tb, client: apitest.NewValidator(tb).Client(tb), providers: map[string]*fakeprovider.Provider{}}
+	return &world{tb: tb, client: apitest.NewValidator(tb).Client(tb), providers: map[string]*fakeprovider.Provider{}, says: map[string]string{}}
 }
 
 // line is a command of a script: its words, and whether it must not hold.

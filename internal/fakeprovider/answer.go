@@ -83,7 +83,17 @@ func Status(status int, body string) Answer {
 
 // Fail answers with an error in OpenAI's shape.
 func Fail(status int, code, message string) Answer {
-	return Status(status, fmt.Sprintf(`{"error":{"message":%q,"type":"fake_error","param":null,"code":%q}}`, message, code))
+	return Status(status, fmt.Sprintf(`{"error":{"message":%q,"type":%q,"param":null,"code":%q}}`, message, errorType(status), code))
+}
+
+func errorType(status int) string {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case status >= 500:
+		return "api_error"
+	}
+	return "invalid_request_error"
 }
 
 // Limited answers 429 and asks to come back after d, in both spellings.
