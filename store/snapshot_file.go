@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // readKey reads a key file.
@@ -70,13 +71,30 @@ func replaceFile(path string, content []byte) error {
 		os.Remove(temp)
 		return err
 	}
+	sweep(path)
 	return syncDir(filepath.Dir(path))
 }
+
+// staleAge is how old a temporary file is that nobody will rename any more:
+// who made it was killed, or lost the right to remove it.
+const staleAge = time.Hour
+
+// sweep removes what was left behind by attempts to replace the file at path.
+func sweep(path string) {
+	left, _ := filepath.Glob(path + tempPattern) // no error: the pattern is good, or finds nothing
+	for _, name := range left {
+		if at, err := os.Lstat(name); err == nil && time.Since(at.ModTime()) > staleAge {
+			os.Remove(name)
+		}
+	}
+}
+
+const tempPattern = ".*.tmp"
 
 // writeTemp writes content to a new file beside path, readable by us alone,
 // and returns its name once it is on the disk.
 func writeTemp(path string, content []byte) (name string, err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+tempPattern)
 	if err != nil {
 		return "", err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -208,4 +209,30 @@ func TestSnapshotsSavedAtOnce(t *testing.T) {
 		}
 		group.Wait()
 	})
+}
+
+// A process that is killed while it writes leaves a temporary file, which
+// nobody needs: an old one is removed, a fresh one may be another process's.
+func TestOldTemporaryFilesAreSwept(t *testing.T) {
+	dir := t.TempDir()
+	snapshot := store.NewSnapshot(dir, nil)
+	old, fresh := snapshot.Path()+".1.tmp", snapshot.Path()+".2.tmp"
+	for _, path := range []string{old, fresh} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(old, long, long); err != nil {
+		t.Fatal(err)
+	}
+	if err := snapshot.Save(&config.Set{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(old); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the old one: %v", err)
+	}
+	if _, err := os.Stat(fresh); err != nil {
+		t.Errorf("the fresh one: %v", err)
+	}
 }

@@ -70,6 +70,8 @@ func checkFile(db *sql.DB, path string) error {
 		switch refused.Code() & 0xff {
 		case sqlitecode.SQLITE_NOTADB, sqlitecode.SQLITE_CORRUPT:
 			return damaged(path, refused.Error())
+		case sqlitecode.SQLITE_FULL, sqlitecode.SQLITE_IOERR:
+			return fmt.Errorf("%s: %w; is the disk full?", path, sqliteError(err))
 		}
 	}
 	return fmt.Errorf("%s: %w", path, sqliteError(err))

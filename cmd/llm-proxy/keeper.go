@@ -9,8 +9,13 @@ import (
 	"llmproxy/store"
 )
 
-// keeperCloseTime is how long the end of the process waits for the disk.
-const keeperCloseTime = 2 * time.Second
+const (
+	// keeperCloseTime is how long the end of the process waits for the disk.
+	keeperCloseTime = 2 * time.Second
+	// keeperRetry is how long after a failure the disk is tried again: it may
+	// have been full, and the next change of the configuration be months away.
+	keeperRetry = 2 * time.Second
+)
 
 // keeper keeps the configuration that serves on disk, for a start without the
 // database. It writes on a goroutine of its own, until close: a slow disk must
@@ -57,26 +62,46 @@ func (k *keeper) keep(set *config.Set) {
 
 func (k *keeper) run() {
 	defer close(k.done)
+	var unsaved *config.Set // what the disk did not take
 	for {
+		var again <-chan time.Time // nil: never
+		if unsaved != nil {
+			again = time.After(keeperRetry)
+		}
 		select {
 		case set := <-k.newest:
-			k.save(set)
+			unsaved = k.save(set, unsaved != nil)
+		case <-again:
+			unsaved = k.save(unsaved, true)
 		case <-k.quit:
+			failing := unsaved != nil
 			select {
-			case set := <-k.newest:
-				k.save(set)
+			case unsaved = <-k.newest:
 			default:
+			}
+			if unsaved != nil {
+				k.save(unsaved, failing)
 			}
 			return
 		}
 	}
 }
 
-func (k *keeper) save(set *config.Set) {
-	if err := k.snapshot.Save(set); err != nil {
+// save writes a configuration. It returns the same one if it must be tried
+// again. Only the first of several failures is logged.
+func (k *keeper) save(set *config.Set, failing bool) (unsaved *config.Set) {
+	err := k.snapshot.Save(set)
+	switch {
+	case err != nil:
 		k.metrics.SnapshotErrors.Inc()
-		k.log.Error("snapshot not written", "error", err)
+		if !failing {
+			k.log.Error("snapshot not written", "error", err)
+		}
+		return set
+	case failing:
+		k.log.Info("snapshot written again", "version", set.Version)
 	}
+	return nil
 }
 
 // close writes what waits, if the disk is quick enough.

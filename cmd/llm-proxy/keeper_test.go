@@ -50,7 +50,7 @@ func TestKeeperWithoutADirectory(t *testing.T) {
 	if _, err := m.WriteTo(&page); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(said.String(), "snapshot not written") || !strings.Contains(page.String(), "\nllm_proxy_snapshot_errors_total 1\n") {
+	if strings.Count(said.String(), "snapshot not written") != 1 || strings.Contains(page.String(), "\nllm_proxy_snapshot_errors_total 0\n") {
 		t.Errorf("said %q, counted\n%s", &said, &page)
 	}
 }

@@ -45,6 +45,8 @@ type Options struct {
 	// Socket is a listening socket to pass on, as systemd's socket activation
 	// does; HOST and PORT say nothing then.
 	Socket *os.File
+	// Account is whom the process runs as; nil: as the test. Dir must let it in.
+	Account *syscall.Credential
 	// MayFail takes an exit code other than 0 for granted.
 	MayFail bool
 }
@@ -97,6 +99,7 @@ func Start(tb testing.TB, opts ...Options) *Gateway {
 	g.cmd.Dir = o.Dir
 	g.cmd.Env = g.environment(o.Env)
 	g.cmd.Stdout, g.cmd.Stderr = &g.out, &g.out
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: o.Account}
 	if err := g.cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
@@ -173,6 +176,9 @@ func (g *Gateway) Signal(tb testing.TB, s syscall.Signal) {
 	}
 }
 
+// Pid is the number of the process.
+func (g *Gateway) Pid() int { return g.cmd.Process.Pid }
+
 // Stop asks the gateway to end and returns its exit code.
 func (g *Gateway) Stop(tb testing.TB) int {
 	tb.Helper()
@@ -235,6 +241,9 @@ var Binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	built = dir
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // for other accounts to run what is in it
+		return "", err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	args := []string{"build", "-buildvcs=false", "-o", dir + "/llm-proxy"}
