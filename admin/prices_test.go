@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"os"
 	"testing"
 )
 
@@ -41,5 +42,20 @@ func TestPricesThatAreRefused(t *testing.T) {
 	g.want(422, "POST", "/admin/v1/prices/import", `{}`)
 	if s := g.serving(); len(s.Prices) != 0 {
 		t.Errorf("%+v serves", s.Prices)
+	}
+}
+
+// The prices that come with the project can be imported as they are.
+func TestPublicPricesAreImported(t *testing.T) {
+	g := start(t)
+	prices, err := os.ReadFile("../deploy/prices.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.want(200, "POST", "/admin/v1/prices/import", string(prices))
+	for _, p := range g.serving().Prices {
+		if p.Source == "" || p.AsOf == "" || p.Input == 0 {
+			t.Errorf("%s: %+v lacks where or when its figures are from", p.Model, p)
+		}
 	}
 }
