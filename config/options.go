@@ -50,8 +50,14 @@ type Options struct {
 
 	MaxBodyBytes          int64
 	MaxHeaderBytes        int
+	MaxHeaderLines        int
 	MaxAnswerBytes        int64
 	MaxEventBytes         int64
+	MaxErrorBytes         int
+	MaxCountedTextBytes   int
+	MaxModelListBytes     int
+	MaxIdleConnections    int
+	MaxHealthModels       int
 	MaxConcurrentRequests int64
 	MaxQueuedRequests     int64
 	QueueTimeout          time.Duration
@@ -74,6 +80,7 @@ type Options struct {
 
 	LogLevel        slog.Level
 	LogFormat       string // json or text
+	LogLines        int64  // a second
 	MaxMetricSeries int
 }
 
@@ -139,6 +146,12 @@ func (o *Options) groups() []group {
 			{"MAX_HEADER_BYTES", "16KiB", "Largest request head; larger ones get 431.", size(&o.MaxHeaderBytes, 4<<10, 1<<20)},
 			{"MAX_ANSWER_BYTES", "4MiB", "Answers up to this size are kept whole before the first byte goes out; larger ones stream through.", size(&o.MaxAnswerBytes, 0, 1<<30)},
 			{"MAX_EVENT_BYTES", "8MiB", "Largest single event of a stream.", size(&o.MaxEventBytes, 64<<10, 1<<30)},
+			{"MAX_HEADER_LINES", "128", "Most lines of a request head; more get 431.", number(&o.MaxHeaderLines, 16, 10_000)},
+			{"MAX_ERROR_BYTES", "256KiB", "Largest error answer of a provider that is passed on; a larger one is cut there.", size(&o.MaxErrorBytes, 1<<10, 64<<20)},
+			{"MAX_COUNTED_TEXT_BYTES", "1MiB", "Text of a stream that is kept to count its tokens, and to splice it; the rest is estimated, and a longer stream not spliced.", size(&o.MaxCountedTextBytes, 1<<10, 1<<30)},
+			{"MAX_MODEL_LIST_BYTES", "4MiB", "Largest answer to GET models of a provider whose models are not declared; those of a larger one are not listed.", size(&o.MaxModelListBytes, 1<<10, 1<<30)},
+			{"MAX_IDLE_CONNECTIONS", "1024", "Idle connections that are kept to each provider; more are closed.", number(&o.MaxIdleConnections, 1, 1_000_000)},
+			{"MAX_HEALTH_MODELS", "10", "Models of each provider that a health report tests if it is not told which, in their order: each test costs a few tokens.", number(&o.MaxHealthModels, 1, 10_000)},
 			{"MAX_ATTEMPTS", "3", "Attempts at providers for one request, before its first byte is out.", number(&o.MaxAttempts, 1, 8)},
 			{"RETRY_BUDGET_PERCENT", "20", "Retries in percent of the requests; ten a second are always allowed.", number(&o.RetryBudgetPercent, 0, 100)},
 			{"MAX_CONCURRENT_REQUESTS", "0", "Requests at once; more wait in a queue, then get 503 with retry-after. 0: no limit.", number(&o.MaxConcurrentRequests, 0, 10_000_000)},
@@ -149,7 +162,7 @@ func (o *Options) groups() []group {
 			{"TOKEN_QUEUE", "1024", "Counts that may wait; more are estimated.", number(&o.TokenQueue, 1, 1_000_000)},
 		}},
 		{"When a provider is left out", []setting{
-			{"BREAKER_CONSECUTIVE", "5", "Failures in a row after which a provider's model rests.", number(&o.BreakerConsecutive, 1, 1_000_000)},
+			{"BREAKER_CONSECUTIVE", "5", "Failures in a row, or streams broken off in a row, after which a provider's model rests.", number(&o.BreakerConsecutive, 1, 30_000)},
 			{"BREAKER_RATIO_PERCENT", "50", "It rests as well when this many percent of its last requests failed.", number(&o.BreakerRatioPercent, 1, 100)},
 			{"BREAKER_MIN_REQUESTS", "20", "But not before there were this many of them.", number(&o.BreakerMinRequests, 1, 1_000_000)},
 			{"BREAKER_WINDOW_SECS", "10", "Its last requests are those of this time.", seconds(&o.BreakerWindow, 1)},
@@ -164,6 +177,7 @@ func (o *Options) groups() []group {
 		{"Logs and metrics", []setting{
 			{"LOG_LEVEL", "info", "debug, info, warn or error.", logLevel(&o.LogLevel)},
 			{"LOG_FORMAT", "json", "json or text.", choice(&o.LogFormat, "json", "text")},
+			{"MAX_LOG_LINES", "20", "Warnings of one kind per second; the next line says how many were left out.", number(&o.LogLines, 1, 1_000_000)},
 			{"MAX_METRIC_SERIES", "100000", "Most label combinations of one metric; further ones are counted under other.", number(&o.MaxMetricSeries, 100, 10_000_000)},
 		}},
 	}

@@ -14,6 +14,7 @@ type Subject struct {
 	ID      int64
 	Key     string
 	Enabled bool
+	Circuit string // of its models' circuit breakers the worst
 	Models  []Named
 	// Probe makes the smallest real call for a model by the provider's own name.
 	Probe func(ctx context.Context, model string, timeout time.Duration) (time.Duration, error)
@@ -35,21 +36,34 @@ type Query struct {
 const (
 	DefaultTimeout    = 10 * time.Second
 	DefaultConcurrent = 16
-	modelsPerProvider = 10 // asked by default: each costs tokens
+	DefaultModels     = 10
 	kept              = 10 * time.Second
 )
 
 // Checker asks the providers of the configuration that serves.
 type Checker struct {
 	subjects func() []Subject
+	limits   Limits
 
 	mu     sync.Mutex // guards what follows; held while Detailed checks, so that many askers cost one check
 	last   []byte
 	lastAt time.Time
 }
 
+// Limits bound what a check costs.
+type Limits struct {
+	// Models of each provider are tested when the query names none, the first of
+	// those that it has: each test costs tokens. 0: DefaultModels.
+	Models int
+	// AtModels is called for each provider that has more; nil is not.
+	AtModels func()
+}
+
 // NewChecker returns a Checker. subjects lists the providers as they are now.
-func NewChecker(subjects func() []Subject) *Checker { return &Checker{subjects: subjects} }
+func NewChecker(subjects func() []Subject, limits Limits) *Checker {
+	limits.Models = orDefault(limits.Models, DefaultModels)
+	return &Checker{subjects: subjects, limits: limits}
+}
 
 // Detailed returns the report on all providers as JSON. It is kept for 10
 // seconds: whoever may ask for it may ask often.
@@ -79,7 +93,7 @@ func (c *Checker) Check(ctx context.Context, q Query) *Report {
 	providers := make([]Provider, len(subjects))
 	for i := range subjects {
 		s, p := &subjects[i], &providers[i]
-		*p = s.begin(q.Models, at)
+		*p = c.begin(s, q.Models, at)
 		for j := range p.Models {
 			asking.Go(func() { s.ask(ctx, &p.Models[j], room, timeout) })
 		}
@@ -93,8 +107,8 @@ func (c *Checker) Check(ctx context.Context, q Query) *Report {
 
 // begin returns the provider's part of the report with the models to ask for,
 // all unknown yet. A disabled provider has none.
-func (s *Subject) begin(wanted []string, at time.Time) Provider {
-	p := Provider{ID: s.ID, Key: s.Key, Status: Unknown, Models: []Model{}, CheckedAt: at}
+func (c *Checker) begin(s *Subject, wanted []string, at time.Time) Provider {
+	p := Provider{ID: s.ID, Key: s.Key, Status: Unknown, Circuit: s.Circuit, Models: []Model{}, CheckedAt: at}
 	if !s.Enabled {
 		p.Status = Disabled
 		return p
@@ -103,12 +117,19 @@ func (s *Subject) begin(wanted []string, at time.Time) Provider {
 		if len(wanted) > 0 && !slices.Contains(wanted, m.Public) {
 			continue
 		}
-		if len(wanted) == 0 && len(p.Models) == modelsPerProvider {
+		if len(wanted) == 0 && len(p.Models) == c.limits.Models {
+			c.limits.passed()
 			break
 		}
 		p.Models = append(p.Models, Model{Model: m.Public, Status: Unknown, Circuit: m.Circuit})
 	}
 	return p
+}
+
+func (l *Limits) passed() {
+	if l.AtModels != nil {
+		l.AtModels()
+	}
 }
 
 // ask makes the call for one model, when there is room.

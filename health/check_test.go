@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,7 @@ func TestCheck(t *testing.T) {
 		return []health.Subject{
 			subject(1, "a", true, "good", "bad"), subject(2, "b", true, "bad"), subject(3, "c", false, "good"), subject(4, "d", true),
 		}
-	})
+	}, health.Limits{})
 	f := func(q health.Query, status, providers string) {
 		t.Helper()
 		r := c.Check(t.Context(), q)
@@ -74,7 +75,7 @@ func TestCheckIsBounded(t *testing.T) {
 		<-release
 		return time.Millisecond, nil
 	}
-	c := health.NewChecker(func() []health.Subject { return []health.Subject{s} })
+	c := health.NewChecker(func() []health.Subject { return []health.Subject{s} }, health.Limits{})
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, func() { cancel(); close(release) })
 	r := c.Check(ctx, health.Query{MaxConcurrent: 2})
@@ -95,7 +96,7 @@ func TestCheckIsBounded(t *testing.T) {
 // Many who ask for the detailed report cost one check.
 func TestDetailedIsKept(t *testing.T) {
 	var asked atomic.Int64
-	c := health.NewChecker(func() []health.Subject { asked.Add(1); return nil })
+	c := health.NewChecker(func() []health.Subject { asked.Add(1); return nil }, health.Limits{})
 	for range 10 {
 		if got := c.Detailed(t.Context()); !strings.Contains(string(got), `"status":"unknown"`) {
 			t.Fatalf("%s", got)
@@ -168,4 +169,28 @@ func TestMonitorBoundsCalls(t *testing.T) {
 			t.Errorf("a call took %v, %d reported", took, reported)
 		}
 	})
+}
+
+// A provider of many models costs a few calls, and the report of one that has more
+// is counted; who names models gets all that he named.
+func TestModelsOfACheckAreBounded(t *testing.T) {
+	many := make([]string, 15)
+	for i := range many {
+		many[i] = fmt.Sprintf("good%02d", i)
+	}
+	f := func(limits health.Limits, q health.Query, tested, counted int) {
+		t.Helper()
+		var at atomic.Int64
+		limits.AtModels = func() { at.Add(1) }
+		c := health.NewChecker(func() []health.Subject {
+			return []health.Subject{subject(1, "a", true, many...), subject(2, "b", true, many[:3]...)}
+		}, limits)
+		if n := len(c.Check(t.Context(), q).Providers[0].Models); n != tested || int(at.Load()) != counted {
+			t.Errorf("%+v: tested %d, counted %d; want %d, %d", q, n, at.Load(), tested, counted)
+		}
+	}
+	f(health.Limits{}, health.Query{}, 10, 1)
+	f(health.Limits{Models: 3}, health.Query{}, 3, 1) // the second provider has no more
+	f(health.Limits{Models: 15}, health.Query{}, 15, 0)
+	f(health.Limits{Models: 3}, health.Query{Models: many}, 15, 0)
 }

@@ -28,6 +28,7 @@ type Provider struct {
 	ID              int64     `json:"provider_id"`
 	Key             string    `json:"provider_key"`
 	Status          string    `json:"status"`
+	Circuit         string    `json:"circuit_state,omitempty"` // the worst of all its models'
 	Models          []Model   `json:"models"`
 	AvgResponseTime *float64  `json:"avg_response_time_ms"` // of the models that answered; null if none did
 	CheckedAt       time.Time `json:"checked_at"`

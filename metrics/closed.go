@@ -15,7 +15,11 @@ var (
 	tokenResults  = []string{"counted", "queue_full", "too_large", "failed", "other"}
 	recoveries    = []string{"spliced", "diverged", "failed", "other"}
 	rejections    = []string{"full", "busy", "memory", "draining", "other"}
-	retryReasons  = []string{
+	limits        = []string{
+		"max_body_bytes", "max_header_bytes", "max_header_lines", "max_answer_bytes", "max_event_bytes", "max_error_bytes",
+		"max_counted_text_bytes", "max_model_list_bytes", "max_idle_connections", "max_health_models", "max_log_lines", "other",
+	}
+	retryReasons = []string{
 		"connect", "reset", "timeout", "server_error", "unavailable", "invalid_answer",
 		"rate_limited", "auth", "context_length", "unsupported_field", "busy", "other",
 	}
@@ -34,8 +38,11 @@ func (c *closedCounters) init(set *metrics.Set, family, label string, values []s
 	}
 }
 
+// of returns the value's counter.
+func (c *closedCounters) of(value string) *Counter { return c.counters[indexOf(c.values, value)] }
+
 // inc looks through the list: a handful of short strings, cheaper than a map.
-func (c *closedCounters) inc(value string) { c.counters[indexOf(c.values, value)].Inc() }
+func (c *closedCounters) inc(value string) { c.of(value).Inc() }
 
 func indexOf(values []string, value string) int {
 	for i, v := range values {

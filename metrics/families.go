@@ -35,6 +35,7 @@ var families = map[string]family{
 	"llm_proxy_rate_limited_total":           {kind: counter, help: "Requests that the client key's rate limit refused."},
 	"llm_proxy_retry_budget_spent_total":     {kind: counter, help: "Retries that were not made because the retry budget was spent."},
 	"llm_proxy_overload_rejected_total":      {kind: counter, help: "Requests refused because the gateway had no room or was draining, by reason."},
+	"llm_proxy_limit_hits_total":             {kind: counter, help: "Times that something met a bound, by the setting of the bound."},
 	"llm_proxy_queued_requests":              {kind: gaugeKind, help: "Requests that wait for others to end, or for a moment of less load."},
 	"llm_proxy_admission_limit":              {kind: gaugeKind, help: "Requests per second that may come in while the gateway is overloaded; 0 is no limit."},
 	"llm_proxy_scheduling_delay_seconds":     {kind: gaugeKind, help: "What nine of ten goroutines lately waited less than for a CPU."},

@@ -63,6 +63,7 @@ type Registry struct {
 	tokenJobs     closedCounters
 	recoveries    closedCounters
 	overloaded    closedCounters
+	limitHits     closedCounters
 	seriesDropped *Counter
 
 	maxSeries int64
@@ -113,6 +114,7 @@ func New(o Options) *Registry {
 	r.tokenJobs.init(r.set, "llm_proxy_token_jobs_total", "result", tokenResults)
 	r.recoveries.init(r.set, "llm_proxy_stream_recoveries_total", "result", recoveries)
 	r.overloaded.init(r.set, "llm_proxy_overload_rejected_total", "reason", rejections)
+	r.limitHits.init(r.set, "llm_proxy_limit_hits_total", "limit", limits)
 	r.buildInfo(o.Version)
 	metrics.ExposeMetadata(true) // process-wide; nothing else here prints metrics
 	return r
@@ -193,6 +195,11 @@ func (r *Registry) Cancelled(phase string) { r.cancelled.inc(phase) }
 // Overloaded counts a request that was refused for want of room: full, busy,
 // memory, draining.
 func (r *Registry) Overloaded(reason string) { r.overloaded.inc(reason) }
+
+// LimitHits counts what met one of the bounds that are settings, by the name of
+// the setting in lower case: llm_proxy_limit_hits_total. What happens there is
+// written at the setting.
+func (r *Registry) LimitHits(setting string) *Counter { return r.limitHits.of(setting) }
 
 // ConfigReloads counts a reload: success, invalid or error.
 func (r *Registry) ConfigReloads(result string) { r.configReloads.inc(result) }

@@ -102,6 +102,7 @@ func (b *Builder) newProvider(c *config.Provider, old *Table) (*Provider, error)
 		return nil, err
 	}
 	p.Client, p.Learned = client, &Learned{breakers: map[string]*breaker.Breaker{}}
+	p.Meter.SetHealthy(true) // at another address, or with another key: nothing is known against it
 	p.Meter.ConnectionsFunc(func() metrics.Connections {
 		s := client.Stats()
 		return metrics.Connections{Active: s.Inflight, Idle: s.Idle}

@@ -24,6 +24,7 @@ func (x *exchange) readBody(limit int64) error {
 	}
 	declared := int64(h.ContentLength())
 	if declared > limit {
+		x.s.limits.bodyBytes.Inc()
 		x.leaveUnread()
 		return openai.ErrTooLarge(limit)
 	}
@@ -38,6 +39,7 @@ func (x *exchange) readBody(limit int64) error {
 	}
 	x.leaveUnread()
 	if err == errLimit {
+		x.s.limits.bodyBytes.Inc()
 		return openai.ErrTooLarge(limit)
 	}
 	e := openai.ErrMalformed(fasthttp.StatusBadRequest, "the request body could not be read to its end")

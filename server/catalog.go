@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-json"
 
+	"llmproxy/metrics"
 	"llmproxy/route"
 	"llmproxy/upstream"
 )
@@ -17,6 +18,9 @@ import (
 // being declared one by one (an empty mapping, a pattern): it asks them with
 // GET models, for /v1/models only, and remembers the answer for a while.
 type catalog struct {
+	most    int              // bytes of a provider's answer; a longer one is none
+	tooLong *metrics.Counter // answers
+
 	mu    sync.Mutex // guards lists; held while providers are asked, so that one asks for all
 	lists map[*upstream.Client]listing
 }
@@ -30,7 +34,6 @@ const (
 	listingKept    = 60 * time.Second
 	listingRetry   = 5 * time.Second // after a provider that did not answer
 	listingTimeout = 3 * time.Second
-	listingBytes   = 4 << 20
 )
 
 // names returns every public model name that the table serves, sorted.
@@ -98,7 +101,7 @@ func (c *catalog) refreshLocked(open []*route.Provider) {
 			continue
 		}
 		wg.Go(func() {
-			l := askModels(p.Client)
+			l := c.ask(p.Client)
 			mu.Lock()
 			lists[p.Client] = l
 			mu.Unlock()
@@ -108,9 +111,9 @@ func (c *catalog) refreshLocked(open []*route.Provider) {
 	c.lists = lists
 }
 
-// askModels asks a provider for its models. One that does not answer has none
+// ask asks a provider for its models. One that does not answer has none
 // for the moment.
-func askModels(client *upstream.Client) listing {
+func (c *catalog) ask(client *upstream.Client) listing {
 	var a upstream.Attempt
 	timer := time.AfterFunc(listingTimeout, func() { a.Cancel(upstream.Deadline) })
 	defer a.Close()
@@ -120,7 +123,10 @@ func askModels(client *upstream.Client) listing {
 		return failed
 	}
 	a.Await(upstream.Body)
-	body, err := readUpTo(&a, nil, listingBytes)
+	body, err := readUpTo(&a, nil, c.most)
+	if err == errMore {
+		c.tooLong.Inc()
+	}
 	if err != nil {
 		return failed
 	}

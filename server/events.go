@@ -89,6 +89,7 @@ func (x *exchange) readEvents() error {
 	e := &x.events
 	if len(e.buf) == cap(e.buf) {
 		if e.pending() >= x.s.MaxEventBytes {
+			x.s.limits.eventBytes.Inc()
 			return errEventTooLong
 		}
 		e.buf = grow(e.buf, -1)
@@ -185,9 +186,7 @@ func (x *exchange) checkEvent(event []byte) (keep bool, instead []byte) {
 		keep, instead = x.compare(data)
 	default:
 		keep = true
-		if d.HasText && len(x.text) < maxText {
-			x.text = openai.AppendText(x.text, data)
-		}
+		x.keepText(data)
 	}
 	if keep {
 		e.data++
@@ -195,6 +194,19 @@ func (x *exchange) checkEvent(event []byte) (keep bool, instead []byte) {
 	return keep, instead
 }
 
-// maxText bounds what is kept of a stream's text for counting its tokens, in
-// case the provider sends no usage.
-const maxText = 1 << 20
+// keepText keeps an event's text for counting its tokens, in case the provider
+// sends no usage; above MaxTextBytes only its length.
+func (x *exchange) keepText(data []byte) {
+	e := &x.events
+	switch {
+	case !e.delta.HasText:
+	case len(x.text) < x.s.MaxTextBytes:
+		x.text = openai.AppendText(x.text, data)
+	default:
+		if x.moreText == 0 {
+			x.s.limits.textBytes.Inc()
+		}
+		e.replay.scratch = openai.AppendText(e.replay.scratch[:0], data)
+		x.moreText += len(e.replay.scratch)
+	}
+}

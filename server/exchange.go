@@ -84,6 +84,7 @@ type journey struct {
 
 	rest     bool // the provider's answer is longer than what is in answer
 	streamed bool // it is relayed by a body stream, which ends the exchange
+	moreText int  // bytes of a stream's text beyond those in text
 	usage    openai.Usage
 	hasUsage bool
 

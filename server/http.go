@@ -75,7 +75,7 @@ func (s *Server) guard(h fasthttp.RequestHandler) fasthttp.RequestHandler {
 				ctx.SetConnectionClose() // the next request goes elsewhere
 			}
 		}()
-		if err := unfit(&ctx.Request.Header); err != nil {
+		if err := s.unfit(&ctx.Request.Header); err != nil {
 			ctx.SetConnectionClose()
 			fail(ctx, err)
 			return
@@ -84,16 +84,14 @@ func (s *Server) guard(h fasthttp.RequestHandler) fasthttp.RequestHandler {
 	}
 }
 
-// maxHeaderLines is more than clients send; the best-known proxies take about 100.
-const maxHeaderLines = 128
-
 // unfit refuses what fasthttp's parser lets pass and nobody should rely on:
 // versions of HTTP that are not spoken here, and headers of very many lines.
-func unfit(h *fasthttp.RequestHeader) error {
+func (s *Server) unfit(h *fasthttp.RequestHeader) error {
 	switch {
 	case !h.IsHTTP11() && string(h.Protocol()) != "HTTP/1.0":
 		return openai.ErrMalformed(fasthttp.StatusHTTPVersionNotSupported, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-	case bytes.Count(h.RawHeaders(), lineEnd) > maxHeaderLines:
+	case bytes.Count(h.RawHeaders(), lineEnd) > s.MaxHeaderLines:
+		s.limits.headerLines.Inc()
 		return openai.ErrMalformed(fasthttp.StatusRequestHeaderFieldsTooLarge, "the request's header has too many lines")
 	}
 	return nil
@@ -147,6 +145,7 @@ func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 	nameAnswer(ctx)
 	var small *fasthttp.ErrSmallBuffer
 	if errors.As(err, &small) {
+		s.limits.headerBytes.Inc()
 		fail(ctx, openai.ErrMalformed(fasthttp.StatusRequestHeaderFieldsTooLarge, "the request's header is too large"))
 		return
 	}

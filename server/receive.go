@@ -8,9 +8,6 @@ import (
 	"llmproxy/upstream"
 )
 
-// maxErrorBody is how much of a provider's error answer is kept.
-const maxErrorBody = 256 << 10
-
 // receive takes the answer up to the commit point: an error answer or a short
 // whole one entirely, a stream to its first data event, a long answer to
 // MaxAnswerBytes. The error is a reason to ask another provider or, for a
@@ -34,27 +31,41 @@ func (x *exchange) receive() error {
 func (x *exchange) forgetAnswer() {
 	x.hasUsage = false
 	if !x.events.replay.active {
-		x.text, x.firstAt = x.text[:0], 0
+		x.text, x.moreText, x.firstAt = x.text[:0], 0, 0
 	}
 }
 
 func (x *exchange) receiveError(status int) error {
 	x.failure.reset()
 	x.attempt.Await(upstream.Body)
-	x.failure.body, _ = readUpTo(&x.attempt, x.failure.body, maxErrorBody)
+	var err error
+	if x.failure.body, err = readUpTo(&x.attempt, x.failure.body, x.s.MaxErrorBytes); err == errMore {
+		x.s.limits.errorBytes.Inc()
+	}
 	x.failure.body = hideKey(x.failure.body, x.target.Provider.Client.Settings().APIKey)
 	x.attempt.Header().CopyTo(&x.failure.headers)
 	return &spokeError{status: status}
 }
 
 // hideKey takes the gateway's own key out of an error answer: a provider that
-// quotes the key it was sent would show it to the client.
+// quotes the key it was sent would show it to the client. An answer may have been
+// cut in the midst of the key.
 func hideKey(body []byte, key string) []byte {
+	for n := min(len(key)-1, len(body)); n >= leastQuoted; n-- {
+		if bytes.HasSuffix(body, []byte(key[:n])) {
+			body = body[:len(body)-n]
+			break
+		}
+	}
 	if key == "" || !bytes.Contains(body, []byte(key)) {
 		return body
 	}
 	return bytes.ReplaceAll(body, []byte(key), []byte("***"))
 }
+
+// leastQuoted is how much of a key's beginning is too much: sk-proj- and the like
+// stand at the beginning of many.
+const leastQuoted = 9
 
 // receiveAnswer reads a whole answer, or as much of it as is kept.
 func (x *exchange) receiveAnswer() error {
@@ -64,6 +75,7 @@ func (x *exchange) receiveAnswer() error {
 	x.wholeAt = now()
 	switch {
 	case err == errMore:
+		x.s.limits.answerBytes.Inc()
 		x.rest = true
 		return nil
 	case err != nil:

@@ -26,7 +26,15 @@ func (x *exchange) chosenRecovery() config.Recovery {
 // asked for again elsewhere: to its end, up to MaxAnswerBytes.
 func (x *exchange) holding() bool {
 	e := &x.events
-	return x.recovery == config.RecoverHold && !e.done && e.err == nil && len(e.buf) < x.s.MaxAnswerBytes
+	if x.recovery != config.RecoverHold || e.done || e.err != nil {
+		return false
+	}
+	if len(e.buf) >= x.s.MaxAnswerBytes {
+		x.s.limits.answerBytes.Inc()
+		x.recovery = config.RecoverNone // from here on
+		return false
+	}
+	return true
 }
 
 // replay compares a second telling of an answer with what the client has
@@ -89,7 +97,7 @@ func (x *exchange) resume() bool {
 func (x *exchange) canResume() bool {
 	e := &x.events
 	return x.recovery == config.RecoverSplice && x.endpoint.dialect == completions && x.parsed.N <= 1 &&
-		len(x.text) < maxText && !e.failed && x.stopped() == running
+		x.moreText == 0 && !e.failed && x.stopped() == running
 }
 
 // compare takes one event of a replay. It reports whether the client gets it,

@@ -23,8 +23,13 @@ import (
 type Options struct {
 	MaxBodyBytes   int64             // of a request; more is 413
 	MaxHeaderBytes int               // of a request's head; more is 431
+	MaxHeaderLines int               // of a request's head; more is 431; 0: 128
 	MaxAnswerBytes int               // kept whole before the first byte goes out; longer answers stream through
 	MaxEventBytes  int               // of one server-sent event; longer ends the stream with an error
+	MaxErrorBytes  int               // of a provider's error answer, which is cut there; 0: 256 KiB
+	MaxTextBytes   int               // of a stream's text, kept for counting and splicing; the rest is estimated; 0: 1 MiB
+	MaxListBytes   int               // of a provider's list of models; a longer one is none; 0: 4 MiB
+	MaxLogLines    int64             // warnings of one kind a second; 0: 20
 	Limiter        *overload.Limiter // of requests that come in; nil lets everybody in
 	MaxAttempts    int               // at providers, for one request; route.MaxTried at most
 	RetryBudget    int64             // retries in percent of the requests; some each second are always allowed
@@ -80,6 +85,7 @@ type Server struct {
 
 	// Resolved once, used by every request.
 	get, post metrics.Label
+	limits    limits
 	admitted  *metrics.Durations
 	relayed   *metrics.Durations
 	queued    *metrics.Durations
@@ -87,12 +93,15 @@ type Server struct {
 
 // New returns a Server that is ready to Serve.
 func New(o Options, d Deps) *Server {
+	o.preset()
 	s := &Server{
 		Options: o, live: d.Live, metrics: d.Metrics, pool: d.Tokens, sink: d.Sink,
-		watcher: d.Watcher, health: d.Health, isAdmin: d.IsAdmin, journal: newJournal(d.Log),
+		watcher: d.Watcher, health: d.Health, isAdmin: d.IsAdmin, journal: newJournal(d.Log, o.MaxLogLines, d.Metrics),
 		get: d.Metrics.Label("GET"), post: d.Metrics.Label("POST"),
 		admitted: d.Metrics.Overhead(metrics.Admit), relayed: d.Metrics.Overhead(metrics.Relay), queued: d.Metrics.Overhead(metrics.Queue),
 	}
+	s.limits.init(d.Metrics)
+	s.catalog.most, s.catalog.tooLong = o.MaxListBytes, s.limits.listBytes
 	s.budget.init(o.RetryBudget)
 	s.router = newRouter()
 	s.addRoutes()

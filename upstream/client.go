@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -52,6 +53,7 @@ func NewClient(s Settings) (*Client, error) {
 		return nil, fmt.Errorf("provider %s: %w", s.Name, err)
 	}
 	c := &Client{settings: s, target: t, head: head}
+	c.pool.most, c.pool.surplus = cmp.Or(s.MaxIdle, defaultMaxIdle), s.Surplus
 	c.dialer = net.Dialer{
 		// A peer that vanished without a word is noticed within a minute,
 		// also where the operator switched the idle limit off.

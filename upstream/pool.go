@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	maxIdle     = 1024
-	idleTimeout = 45 * time.Second
+	defaultMaxIdle = 1024
+	idleTimeout    = 45 * time.Second
 	// maxAge ends connections now and then, so that a provider that moved to
 	// other addresses is followed there.
 	maxAge = 10 * time.Minute
@@ -19,6 +19,9 @@ const (
 // A mutex rather than a lock-free stack: it is held for a few instructions,
 // and the stack would need an allocation per put against the ABA problem.
 type pool struct {
+	most    int     // lines kept
+	surplus Counter // lines that were closed because there were so many; may be nil
+
 	mu      sync.Mutex // guards all below
 	lines   []*line    // oldest first
 	closed  bool
@@ -65,7 +68,13 @@ func (p *pool) put(l *line, now int64) {
 func (p *pool) push(l *line) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.lines) >= maxIdle {
+	if p.closed {
+		return false
+	}
+	if len(p.lines) >= p.most {
+		if p.surplus != nil {
+			p.surplus.Inc()
+		}
 		return false
 	}
 	p.lines = append(p.lines, l)

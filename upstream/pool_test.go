@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -109,10 +110,21 @@ func TestPoolBounds(t *testing.T) {
 		t.Errorf("got a life of %v", time.Duration(age))
 	}
 
-	c.pool.lines = make([]*line, maxIdle)
+	c.pool.lines = make([]*line, defaultMaxIdle)
 	idleLines(t, c, 1)
-	if n := len(c.pool.lines); n != maxIdle {
-		t.Errorf("got %d idle, want at most %d", n, maxIdle)
+	if n := len(c.pool.lines); n != defaultMaxIdle {
+		t.Errorf("got %d idle, want at most %d", n, defaultMaxIdle)
+	}
+	var surplus atomic.Int64
+	c.pool.most, c.pool.surplus = 2, countOf{&surplus}
+	c.pool.lines = nil
+	idleLines(t, c, 3)
+	if n := c.Stats().Idle; n != 2 || surplus.Load() != 1 {
+		t.Errorf("got %d idle and %d too many, want 2 and 1", n, surplus.Load())
+	}
+	c.pool.most = defaultMaxIdle
+	for _, l := range c.pool.lines {
+		l.close()
 	}
 	c.pool.lines = nil
 
@@ -158,3 +170,7 @@ func TestConcurrentAttempts(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 }
+
+type countOf struct{ n *atomic.Int64 }
+
+func (c countOf) Inc() { c.n.Add(1) }

@@ -111,6 +111,16 @@ func (e *probeRefused) Error() string {
 	return fmt.Sprintf("status %d, %s", e.status, e.code)
 }
 
+// Refusal returns the status of a provider that answered a Probe or Get with
+// something else than a success; 0 if it did not answer.
+func Refusal(err error) (status int) {
+	var refused *probeRefused
+	if errors.As(err, &refused) {
+		return refused.status
+	}
+	return 0
+}
+
 // refusal keeps of an error answer its status and its code, if that is one.
 func (c *Client) refusal(status int, answer []byte) error {
 	var said struct {

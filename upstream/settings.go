@@ -19,6 +19,9 @@ type Timeouts struct {
 	StreamTotal time.Duration
 }
 
+// Counter is something that is counted, by any goroutine.
+type Counter interface{ Inc() }
+
 // Settings are what makes one Client different from another. They are
 // comparable: a reload that finds equal settings keeps the Client.
 type Settings struct {
@@ -32,7 +35,12 @@ type Settings struct {
 	// AllowLinkLocal admits the addresses that guard.go refuses.
 	AllowLinkLocal bool
 	MaxConcurrency int64  // attempts between Send and Close; 0 is no limit
+	MaxIdle        int    // connections kept for the next requests; more are closed; 0: 1024
 	UserAgent      string // empty sends "llm-proxy"
+
+	// Surplus counts the connections that were closed because there were MaxIdle;
+	// nil counts nothing.
+	Surplus Counter
 }
 
 // String shows where, never the key.

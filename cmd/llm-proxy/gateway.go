@@ -93,10 +93,13 @@ func (g *gateway) embedded() bool { return g.o.DBURL == "" }
 // wireHandlers makes the servers. It comes after start, which may make the
 // admin key.
 func (g *gateway) wireHandlers() {
-	checker := health.NewChecker(g.subjects)
+	checker := health.NewChecker(g.subjects, health.Limits{
+		Models: g.o.MaxHealthModels, AtModels: g.metrics.LimitHits("max_health_models").Inc,
+	})
 	g.server = server.New(server.Options{
-		MaxBodyBytes: g.o.MaxBodyBytes, MaxHeaderBytes: g.o.MaxHeaderBytes,
-		MaxAnswerBytes: int(g.o.MaxAnswerBytes), MaxEventBytes: int(g.o.MaxEventBytes),
+		MaxBodyBytes: g.o.MaxBodyBytes, MaxHeaderBytes: g.o.MaxHeaderBytes, MaxHeaderLines: g.o.MaxHeaderLines,
+		MaxAnswerBytes: int(g.o.MaxAnswerBytes), MaxEventBytes: int(g.o.MaxEventBytes), MaxErrorBytes: g.o.MaxErrorBytes,
+		MaxTextBytes: g.o.MaxCountedTextBytes, MaxListBytes: g.o.MaxModelListBytes, MaxLogLines: g.o.LogLines,
 		Limiter: g.limiter, MaxAttempts: g.o.MaxAttempts, RetryBudget: g.o.RetryBudgetPercent,
 		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(),
 	}, server.Deps{
@@ -151,7 +154,7 @@ func newBuilder(o *config.Options, m *metrics.Registry) (*route.Builder, error) 
 				FirstEvent: o.FirstEventTimeout, Idle: o.StreamIdleTimeout, Total: o.RequestTimeout,
 			},
 			InsecureTLS: !o.VerifySSL, RootCAs: roots, AllowLinkLocal: o.AllowPrivateUpstreams,
-			UserAgent: "llm-proxy/" + version,
+			UserAgent: "llm-proxy/" + version, MaxIdle: o.MaxIdleConnections, Surplus: m.LimitHits("max_idle_connections"),
 		},
 	}, nil
 }

@@ -6,8 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"llmproxy/breaker"
 	"llmproxy/health"
 	"llmproxy/route"
+	"llmproxy/upstream"
 )
 
 // subjects lists the providers that serve now, for the health checks.
@@ -16,7 +18,7 @@ func (g *gateway) subjects() []health.Subject {
 	all := make([]health.Subject, 0, len(t.Providers))
 	for _, p := range t.Providers {
 		all = append(all, health.Subject{
-			ID: p.ID, Key: p.Name, Enabled: p.Enabled, Models: namedModels(t, p), Probe: p.Client.Probe,
+			ID: p.ID, Key: p.Name, Enabled: p.Enabled, Circuit: worstCircuit(t, p), Models: namedModels(t, p), Probe: p.Client.Probe,
 		})
 	}
 	return all
@@ -44,6 +46,20 @@ func circuit(t *route.Table, p *route.Provider, public string) string {
 		}
 	}
 	return ""
+}
+
+// worstCircuit is the state of the provider's worst breaker, also of those of
+// models that are not declared by name; "" if it is off.
+func worstCircuit(t *route.Table, p *route.Provider) string {
+	if !p.Enabled {
+		return ""
+	}
+	worst := breaker.Closed
+	t.TargetsOf(p, func(target *route.Target) bool {
+		worst = max(worst, target.State())
+		return true
+	})
+	return worst.String()
 }
 
 // watched lists the providers that are to be asked at intervals. What a check
@@ -80,9 +96,14 @@ func (g *gateway) reportCheck(t *route.Table, p *route.Provider, err error) {
 	now := route.Now()
 	report := func(target *route.Target) bool {
 		pass, _ := target.Breaker.Enter(now)
-		if err == nil {
+		switch status := upstream.Refusal(err); {
+		case err == nil:
 			target.Succeeded(pass, now)
-		} else {
+		case status == 401, status == 403:
+			target.Refused(pass, now)
+		case status == 429:
+			target.Limited(pass, now, 0)
+		default:
 			target.Failed(pass, now)
 		}
 		return true
