@@ -23,9 +23,11 @@ import (
 //
 // Work that was let in comes back later, when its provider answers, so the
 // delay may stay for a while after the rate has been cut. Two rules keep that
-// from swinging. The rate does not fall below half of what has lately been
-// finished, because that much can be borne. And a rate that is not used is not
-// raised (the rule of RFC 7661), because nothing is learnt of it.
+// from swinging. The rate does not fall below a part of the most that has lately
+// been finished, because that much can be borne: far above capacity it is the
+// refusals that make the delay, and lowering the rate does not take it away.
+// And a rate that is not used is not raised (the rule of RFC 7661), because
+// nothing is learnt of it.
 //
 // The rate is no longer limited when there is neither delay nor more demand
 // than it lets in.
@@ -34,7 +36,7 @@ type control struct {
 	floor  float64 // per second
 
 	rate  float64 // per second; 0 is not limited
-	done  float64 // per second: finished, over about a second
+	done  float64 // per second: finished, over about a second; forgotten in about half a minute
 	above int     // steps in a row with a delay above target
 	calm  int     // steps in a row in which nothing needed the limit
 }
@@ -47,11 +49,12 @@ const (
 	descent      = 0.5 // and to a lower one: what came in too much must be worked off
 	leastFactor  = 0.5 // of target/delay
 	mostFactor   = 2.0
-	mostRate     = 1e8 // per second: more is as good as no limit
-	enoughDemand = 0.9 // of the rate: with less, the limit limits nobody
-	unused       = 0.5 // of the rate: with less, it is not raised
-	recent       = 0.1 // of what was finished in a step goes into done
-	bearable     = 0.5 // of done
+	mostRate     = 1e8   // per second: more is as good as no limit
+	enoughDemand = 0.9   // of the rate: with less, the limit limits nobody
+	unused       = 0.5   // of the rate: with less, it is not raised
+	recent       = 0.1   // of what was finished in a step goes into done when it is more
+	forgotten    = 0.003 // and of it when it is less
+	bearable     = 0.3   // of done
 )
 
 // seen is what happened in a step.
@@ -63,7 +66,7 @@ type seen struct {
 
 // step takes what was seen since the last one.
 func (c *control) step(s seen) {
-	c.done += recent * (s.finished - c.done)
+	c.remember(s.finished)
 	if s.delay > c.target {
 		c.above++
 	} else {
@@ -80,6 +83,15 @@ func (c *control) step(s seen) {
 	default:
 		c.raise(s)
 	}
+}
+
+// remember keeps what is finished per second.
+func (c *control) remember(finished float64) {
+	part := recent
+	if finished < c.done {
+		part = forgotten
+	}
+	c.done += part * (finished - c.done)
 }
 
 // lower goes a part of the way that the gradient shows.

@@ -68,7 +68,7 @@ func (m *machine) run(admitted, refused float64) time.Duration {
 	if m.noise != nil {
 		d *= m.noise()
 	}
-	return seconds(d)
+	return time.Duration(d * float64(time.Second))
 }
 
 // drive offers so many requests per second for a while.
@@ -116,6 +116,27 @@ func TestOverloadAndAfter(t *testing.T) {
 	f(10_000, 12_000, 0.3, 0.95)
 	f(500, 1000, 0, 0.95)
 	f(50_000, 60_000, 0.1, 0.95)
+}
+
+// Far above capacity the refusals alone make the delay, and lowering the rate
+// does not take it away: what was borne before is not given up for that. Later
+// it is, because the gateway may have become slower.
+func TestHopelessDelay(t *testing.T) {
+	c := control{target: target, floor: 64}
+	f := func(what string, ticks int, s seen, least, most float64) {
+		t.Helper()
+		for range ticks {
+			c.step(s)
+		}
+		if c.rate < least || c.rate > most {
+			t.Errorf("%s: rate %.0f, want %.0f to %.0f", what, c.rate, least, most)
+		}
+	}
+	f("all is well", 100, seen{admitted: 10_000, wanted: 10_000, finished: 10_000}, 0, 0)
+	hopeless := seen{delay: time.Second, admitted: 3000, wanted: 80_000, finished: 3000}
+	f("ten seconds of it", 100, hopeless, 2000, 3100)
+	hopeless.admitted, hopeless.finished = 100, 100
+	f("two minutes in which nearly nothing is finished", 1200, hopeless, 64, 400)
 }
 
 // A measurement that is wrong by a factor of up to three costs little.

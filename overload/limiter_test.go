@@ -46,10 +46,9 @@ func TestPaceFollowsTheDelay(t *testing.T) {
 		f(target, 1000, 1000)
 		f(2*target, 500, 950)
 		f(2*target, 250, 400)
-		f(time.Minute, 130, 250)
-		f(time.Minute, 95, 150)
-		f(time.Minute, 95, 115)
-		f(0, 300, 900)
+		f(time.Minute, 240, 320) // three tenths of what was finished at best
+		f(time.Minute, 230, 310)
+		f(0, 300, 1000)
 		f(0, 900, 1000)
 		f(0, 1000, 1000)
 		if r := l.Stats().Rate; r != 0 {
@@ -92,47 +91,9 @@ func TestMemory(t *testing.T) {
 }
 
 func TestWhatTheRuntimeTells(t *testing.T) {
-	l := New(Options{MaxDelay: time.Hour, MemoryLimit: 1 << 50})
-	defer l.Close()
 	if got := newHeap().inUse(); got < 100<<10 || got > 4<<30 {
 		t.Errorf("%d bytes in use", got)
 	}
-	q := newRunQueue()
-	var done sync.WaitGroup
-	for range 2000 {
-		done.Go(func() { spin(20 * time.Microsecond) })
-	}
-	done.Wait()
-	// 2000 goroutines that need 20 µs each stand in line.
-	if d := q.delay(); d < time.Millisecond || d > time.Minute {
-		t.Errorf("delay %v of goroutines that stood in line", d)
-	}
-	if d := q.delay(); d > 100*time.Millisecond {
-		t.Errorf("delay %v when they have gone", d)
-	}
-}
-
-func spin(d time.Duration) {
-	for began := time.Now(); time.Since(began) < d; {
-		_ = began
-	}
-}
-
-func TestNinthDecile(t *testing.T) {
-	bounds := []float64{-1, 0, 0.001, 0.01, 0.1, 1}
-	f := func(want time.Duration, counts ...uint64) {
-		t.Helper()
-		if got := ninthDecile(counts, bounds); got != want {
-			t.Errorf("%v: got %v, want %v", counts, got, want)
-		}
-	}
-	f(0, 0, 0, 0, 0, 0)
-	f(0, 0, 0, 0, 0, fewest-1)
-	f(100*time.Millisecond, 0, 0, 0, 0, fewest)
-	f(0, 0, 90, 0, 0, 10)
-	f(100*time.Millisecond, 0, 89, 0, 0, 11)
-	f(time.Millisecond, 0, 50, 45, 5, 0)
-	f(0, 100, 0, 0, 0, 0)
 }
 
 // Many at once: never more in than seats, and all seats are free in the end.

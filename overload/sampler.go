@@ -10,12 +10,14 @@ import (
 // sampler measures the gateway every Tick and sets the limits of its Limiter.
 type sampler struct {
 	l      *Limiter
+	probe  *probe               // nil: the delay is given, or not measured
 	delay  func() time.Duration // nil: the pace is never limited
 	memory func() int64         // nil: memory is never looked at
 	limit  int64                // of memory
 
 	control control
 	before  counts
+	probed  int64     // requests that had come when the last byte was sent
 	at      time.Time // of the last step
 	gc      time.Time // the last collection that was asked for
 }
@@ -33,7 +35,7 @@ func newSampler(l *Limiter, o Options) *sampler {
 		}
 		s.control = control{target: o.MaxDelay, floor: float64(floor)}
 		if s.delay = o.Delay; s.delay == nil {
-			s.delay = newRunQueue().delay
+			s.measureDelay()
 		}
 	}
 	if o.MemoryLimit > 0 {
@@ -44,23 +46,59 @@ func newSampler(l *Limiter, o Options) *sampler {
 	return s
 }
 
+// measureDelay takes the delay from a probe. A process that has no descriptors
+// left for it when it starts does without, and without a limit of the pace.
+func (s *sampler) measureDelay() {
+	p, err := newProbe()
+	if err != nil {
+		return
+	}
+	s.probe, s.delay = p, p.delay
+}
+
 func (s *sampler) needed() bool { return s.delay != nil || s.memory != nil }
 
 func (s *sampler) run() {
 	defer close(s.l.ended)
+	defer s.close()
 	t := time.NewTicker(Tick)
 	defer t.Stop()
 	for {
 		select {
 		case <-s.l.stop:
 			return
-		case now := <-t.C:
+		case <-t.C:
+		}
+		now := time.Now() // the ticker's is that of a moment when this goroutine had to wait
+		if now.Sub(s.at) >= Tick {
 			s.step(now)
 		}
+		t.Reset(s.ask())
 	}
 }
 
-// step measures once.
+// probes are sent so many times in a Tick.
+const probes = 5
+
+// ask sends a probe if something has come since the last one, and says when to
+// do so again: a gateway that has nothing to do is not woken for it.
+func (s *sampler) ask() time.Duration {
+	came := s.l.seats.entered.Load() + s.l.pace.turned.Load()
+	if s.probe == nil || came == s.probed {
+		return Tick
+	}
+	s.probed = came
+	s.probe.send()
+	return Tick / probes
+}
+
+func (s *sampler) close() {
+	if s.probe != nil {
+		s.probe.close()
+	}
+}
+
+// step measures once, about every Tick.
 func (s *sampler) step(now time.Time) {
 	if s.delay != nil {
 		s.stepPace(now)
@@ -68,6 +106,7 @@ func (s *sampler) step(now time.Time) {
 	if s.memory != nil {
 		s.stepMemory(now)
 	}
+	s.at = now
 }
 
 func (s *sampler) stepPace(now time.Time) {
@@ -81,7 +120,7 @@ func (s *sampler) stepPace(now time.Time) {
 		wanted:   admitted + float64(c.turned-s.before.turned)/past,
 		finished: math.Max(0, float64(c.left-s.before.left)/past),
 	}
-	s.before, s.at = c, now
+	s.before = c
 
 	s.control.step(saw)
 	s.l.delay.Store(int64(saw.delay))

@@ -70,7 +70,7 @@ func writeError(ctx *fasthttp.RequestCtx, e *openai.Error) {
 		h.Set(fasthttp.HeaderRetryAfter, strconv.FormatInt(ceilSeconds(e.RetryAfter), 10))
 		h.Set("Retry-After-Ms", strconv.FormatInt(e.RetryAfter.Milliseconds()+1, 10))
 	}
-	ctx.Response.SetBodyRaw(e.AppendJSON(nil))
+	ctx.Response.SetBodyRaw(e.AppendJSON(make([]byte, 0, 256)))
 }
 
 func ceilSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
