@@ -12,7 +12,7 @@ COUNT    ?= 6
 IMAGE    ?= llm-proxy
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-short coverage format lint check fuzz bench docker clean
+.PHONY: help run build test test-short coverage format lint check fuzz bench docker reproducible vulncheck clean
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,12 @@ bench: ## Go benchmarks matching BENCH, COUNT times, summed up by benchstat; see
 
 docker: ## build the image IMAGE (llm-proxy), tagged with the version
 	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) .
+
+reproducible: ## build twice in two folders, and compare the bytes
+	scripts/reproducible.sh
+
+vulncheck: ## known vulnerabilities that the program reaches; asks vuln.go.dev
+	$(TOOL) govulncheck ./...
 
 clean: ## remove what was built and measured
 	rm -rf bin dist coverage.out coverage.html
