@@ -54,6 +54,8 @@ func sampleRegistry() *Registry {
 	r.TokenJobs("queue_full")
 	r.GaugeFunc("llm_proxy_token_queue_length", func() int64 { return 11 })
 	r.GaugeFunc("llm_proxy_client_connections", func() int64 { return 12 })
+	r.CounterFunc("llm_proxy_clients_stalled_total", "", "", func() int64 { return 14 })
+	r.CounterFunc("llm_proxy_accept_errors_total", "", "", func() int64 { return 15 })
 	r.GaugeFunc("llm_proxy_queued_requests", func() int64 { return 13 })
 	r.GaugeFunc("llm_proxy_admission_limit", func() int64 { return 1400 })
 	r.CounterFunc("llm_proxy_usage_stored_total", "", "", func() int64 { return 1234 })

@@ -23,6 +23,8 @@ func (g *gateway) listen() (net.Listener, error) {
 	}
 	ln := downstream.NewListener(inner, downstream.Options{WriteTimeout: g.o.ClientWriteTimeout, Log: g.log})
 	g.metrics.GaugeFunc("llm_proxy_client_connections", func() int64 { return ln.Stats().Open })
+	g.metrics.CounterFunc("llm_proxy_clients_stalled_total", "", "", func() int64 { return ln.Stats().Stalled })
+	g.metrics.CounterFunc("llm_proxy_accept_errors_total", "", "", func() int64 { return ln.Stats().AcceptErrors })
 	if g.o.TLSCertFile == "" {
 		return ln, nil
 	}
