@@ -33,9 +33,16 @@ func FS(kind string) (fs.FS, error) {
 }
 
 // Newest returns the version that the tables have when every migration is
-// applied. It is the same for both kinds.
-func Newest() int {
-	ups, err := fs.Glob(files, "postgres/*.up.sql")
+// applied. It is the same for both kinds of database.
+func Newest() int { return NewestOf("postgresql") }
+
+// NewestOf is Newest for one kind, as FS has them.
+func NewestOf(kind string) int {
+	folder, err := FS(kind)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	ups, err := fs.Glob(folder, "*.up.sql")
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}

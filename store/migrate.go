@@ -36,6 +36,7 @@ var lockTime = 5 * time.Second
 type Migrator struct {
 	postgres *pgx.ConnConfig // nil: SQLite
 	sqlite   string          // path of the file
+	kind     string          // of the migrations; empty: those of the database's kind
 }
 
 // OpenMigrator returns the Migrator of the store that the options name. As
@@ -65,7 +66,7 @@ func (m *Migrator) Up(ctx context.Context) error {
 			return nil
 		}
 		err = s.explain(err)
-		if now, dirty, lookErr := s.look(); !errors.Is(err, ErrUnavailable) && lookErr == nil && now == migrations.Newest() && !dirty {
+		if now, dirty, lookErr := s.look(); !errors.Is(err, ErrUnavailable) && lookErr == nil && now == s.newest && !dirty {
 			return nil // another process was a moment faster
 		}
 		return err
@@ -114,6 +115,7 @@ func (m *Migrator) Force(ctx context.Context, version int) error {
 type session struct {
 	*migrate.Migrate
 	driver  database.Driver
+	newest  int
 	inWords func(error) error
 }
 
@@ -124,6 +126,9 @@ func (m *Migrator) run(ctx context.Context, f func(*session) error) error {
 	kind, inWords, connect := kindSQLite, sqliteError, m.connectSQLite
 	if m.postgres != nil {
 		kind, inWords, connect = kindPostgreSQL, lockedOr(pgError), m.connectPostgres
+	}
+	if m.kind != "" {
+		kind = m.kind
 	}
 
 	driver, finish, err := connect(ctx)
@@ -156,7 +161,7 @@ func newSession(kind string, driver database.Driver, inWords func(error) error) 
 		return nil, err
 	}
 	m.LockTimeout = 2 * lockTime // the database's own limit ends it first
-	return &session{Migrate: m, driver: driver, inWords: func(err error) error { return inWords(withoutQuery(err)) }}, nil
+	return &session{Migrate: m, driver: driver, newest: migrations.NewestOf(kind), inWords: func(err error) error { return inWords(withoutQuery(err)) }}, nil
 }
 
 // climb applies what is missing, one migration at a time: Up reads the next
@@ -167,7 +172,7 @@ func (s *session) climb() error {
 		if err != nil {
 			return err
 		}
-		if now >= migrations.Newest() {
+		if now >= s.newest {
 			return s.Up() // nothing, or the reason why this binary can do nothing
 		}
 		if err := s.Steps(1); err != nil {
@@ -195,7 +200,7 @@ func (s *session) explain(err error) error {
 		return errDirty(dirty.Version)
 	case errors.Is(err, fs.ErrNotExist): // the migration of the noted version
 		now, _, _ := s.look()
-		return fmt.Errorf("migrate: the database is at version %d, this binary knows versions up to %d: upgrade the binary, or run `llm-proxy migrate down` with the newer one", now, migrations.Newest())
+		return fmt.Errorf("migrate: the database is at version %d, this binary knows versions up to %d: upgrade the binary, or run `llm-proxy migrate down` with the newer one", now, s.newest)
 	}
 	return fmt.Errorf("migrate: %w", s.inWords(err))
 }

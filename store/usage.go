@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"llmproxy/usage"
+)
+
+// Usage keeps what the gateway was used for: records, and their sums by the
+// hour. In PostgreSQL they lie beside the configuration and are those of the
+// whole fleet; an embedded gateway has a file of its own for them, usage.db.
+//
+// It is the usage.Store that a ledger ships to, and answers questions; its
+// methods may be called from any goroutine. Errors are as those of Store.
+type Usage struct {
+	db   usageDialect
+	days int
+}
+
+// UsageOptions say how long what is kept.
+type UsageOptions struct {
+	Dir  string // where usage.db is, of an embedded gateway
+	Days int    // records stay for so many days; 0: 30
+}
+
+const (
+	defaultUsageDays = 30
+
+	// sumDays is how long sums stay, and with them the notes of journals: a
+	// journal that comes later than that holds nothing that is still kept.
+	sumDays = 400
+)
+
+// usageDialect is what the two databases do each in its own way.
+type usageDialect interface {
+	backend
+
+	// ready makes what records of these days need. It is cheap once it is there.
+	ready(ctx context.Context, days []time.Time) error
+	// insert stores records. Those that no try would store are usage.ErrRefused.
+	insert(x tx, records []usage.Record) error
+	// add adds to the sums; they come in the order of their keys.
+	add(x tx, sums []*usageSum) error
+	// tidy removes records of days before from, and reports whether some are left.
+	tidy(ctx context.Context, from time.Time) (more bool, err error)
+
+	moment(t time.Time) any // as the column at has it
+	second(t time.Time) any // as hour and updated_at have it
+	hourText() string       // the column hour in seconds of Unix time
+	close()
+}
+
+// OpenUsage opens the usage of the store. It touches neither network nor disk.
+func OpenUsage(s Store, o UsageOptions) *Usage {
+	if o.Days <= 0 {
+		o.Days = defaultUsageDays
+	}
+	u := &Usage{days: o.Days}
+	switch s := s.(type) {
+	case *postgres:
+		u.db = &usagePostgres{postgres: s}
+	case *SQLite:
+		u.db = newUsageSQLite(o.Dir, s.log)
+	default:
+		panic("BUG: a store of an unknown kind")
+	}
+	return u
+}
+
+// Close gives back what Usage opened itself; the Store is closed after it.
+func (u *Usage) Close() { u.db.close() }
+
+const (
+	claimJournal = `INSERT INTO usage_journals (journal_id, position, updated_at) VALUES ($1, $2, $3)
+		ON CONFLICT (journal_id) DO UPDATE SET updated_at = excluded.updated_at RETURNING position`
+	moveJournal   = `UPDATE usage_journals SET position = $2 WHERE journal_id = $1`
+	forgetJournal = `DELETE FROM usage_journals WHERE journal_id = $1`
+
+	oldSums     = `DELETE FROM usage_hourly WHERE hour < $1`
+	oldJournals = `DELETE FROM usage_journals WHERE updated_at < $1`
+)
+
+// Ship implements usage.Store: records, sums and position are one transaction.
+func (u *Usage) Ship(ctx context.Context, b usage.Batch) (usage.Shipped, error) {
+	now := time.Now()
+	kept := u.kept(b.Records, now)
+	done := usage.Shipped{Position: b.To, Expired: len(b.Records) - len(kept)}
+	if err := u.db.ready(ctx, days(kept)); err != nil {
+		return done, err
+	}
+	sums := sumUp(b.Records, now.AddDate(0, 0, -sumDays))
+	err := u.db.update(ctx, loading, func(x tx) error {
+		// The row is locked from here on: whoever else ships the journal, or
+		// did and was cut off before its commit came to an end, is waited for.
+		var noted int64
+		if err := readOne(x, []any{&noted}, claimJournal, int64(b.Journal), b.From, u.db.second(now)); err != nil {
+			return err
+		}
+		if noted > b.From {
+			done = usage.Shipped{Position: noted, Already: true}
+			return nil
+		}
+		if err := u.db.insert(x, kept); err != nil {
+			return err
+		}
+		if _, err := x.exec(moveJournal, int64(b.Journal), b.To); err != nil {
+			return err
+		}
+		// Last, because all gateways add to the same rows.
+		return u.db.add(x, sums)
+	})
+	return done, err
+}
+
+// kept are the records that are not too old.
+func (u *Usage) kept(records []usage.Record, now time.Time) []usage.Record {
+	from := u.oldest(now)
+	old := func(r usage.Record) bool { return r.At.Before(from) }
+	if !slices.ContainsFunc(records, old) {
+		return records
+	}
+	return slices.DeleteFunc(slices.Clone(records), old)
+}
+
+// oldest is the beginning of the first day whose records are kept.
+func (u *Usage) oldest(now time.Time) time.Time { return day(now).AddDate(0, 0, -u.days) }
+
+func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
+// days are the days that records are of.
+func days(records []usage.Record) []time.Time {
+	var found []time.Time
+	for i := range records {
+		if d := day(records[i].At); !slices.Contains(found, d) {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
+// Forget implements usage.Store.
+func (u *Usage) Forget(ctx context.Context, journal uint64) error {
+	return u.db.update(ctx, asking, func(x tx) error {
+		_, err := x.exec(forgetJournal, int64(journal))
+		return err
+	})
+}
+
+// Tidy implements usage.Store.
+func (u *Usage) Tidy(ctx context.Context) (more bool, err error) {
+	now := time.Now()
+	if err := u.db.ready(ctx, []time.Time{day(now), day(now).AddDate(0, 0, 1)}); err != nil {
+		return false, err
+	}
+	if more, err = u.db.tidy(ctx, u.oldest(now)); err != nil {
+		return false, err
+	}
+	return more, u.db.update(ctx, loading, func(x tx) error {
+		before := u.db.second(day(now).AddDate(0, 0, -sumDays))
+		if _, err := x.exec(oldSums, before); err != nil {
+			return err
+		}
+		_, err := x.exec(oldJournals, before)
+		return err
+	})
+}
+
+// refused marks the error of a database that will not take what it was given.
+func refused(err error) error { return fmt.Errorf("%w: %w", usage.ErrRefused, err) }

@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlitecode "modernc.org/sqlite/lib"
+
+	"llmproxy/usage"
+)
+
+// usageSQLite is the usage of an embedded gateway, in a file of its own. It is
+// made when it is first needed: a disk that fails then is tried again.
+type usageSQLite struct {
+	SQLite // of which the transactions are used
+
+	mu     sync.Mutex // guards what follows, and the making of the file
+	opened bool
+}
+
+const (
+	usageName = "usage.db"
+	kindUsage = "usage" // of its migrations
+
+	// A removal of old rows is a few transactions of so many rows or pages,
+	// each of some ten milliseconds.
+	tidyRows  = 2000
+	tidyPages = 500
+)
+
+func newUsageSQLite(dir string, log *slog.Logger) *usageSQLite {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	path := filepath.Join(dir, usageName)
+	return &usageSQLite{SQLite: SQLite{
+		path:   path,
+		writer: openFile(path, 1, "_txlock=immediate"),
+		reader: openFile(path, readers, "_pragma=query_only(1)"),
+		log:    log,
+		up:     &Migrator{sqlite: path, kind: kindUsage},
+	}}
+}
+
+func (s *usageSQLite) moment(t time.Time) any { return t.UnixMicro() }
+func (s *usageSQLite) second(t time.Time) any { return t.Unix() }
+func (s *usageSQLite) hourText() string       { return "hour" }
+func (s *usageSQLite) close()                 { s.SQLite.Close() }
+
+// ready implements usageDialect.
+func (s *usageSQLite) ready(ctx context.Context, _ []time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.opened {
+		return nil
+	}
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	if err := s.up.Up(ctx); err != nil {
+		return err
+	}
+	s.opened = true
+	return nil
+}
+
+// prepare makes the file, if it is not there, for our eyes only and so that
+// the room of removed rows can be given back. That is a property of the first
+// page, so it comes before everything else.
+func (s *usageSQLite) prepare(ctx context.Context) error {
+	file, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return unavailable(err)
+	}
+	info, err := file.Stat()
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	if info.Size() > 0 {
+		return nil
+	}
+	address := (&url.URL{Scheme: "file", Path: filepath.ToSlash(s.path)}).String()
+	db, err := sql.Open("sqlite", address+fmt.Sprintf("?_pragma=busy_timeout(%d)&_pragma=auto_vacuum(2)&_pragma=journal_mode(WAL)", busyTimeout.Milliseconds()))
+	if err != nil {
+		panic("BUG: " + err.Error()) // the driver is not there
+	}
+	defer db.Close()
+	return sqliteError(db.PingContext(ctx))
+}
+
+// view implements backend.
+func (s *usageSQLite) view(ctx context.Context, p patience, f func(tx) error) error {
+	if err := s.ready(ctx, nil); err != nil {
+		return err
+	}
+	return s.SQLite.view(ctx, p, f)
+}
+
+// update implements backend.
+func (s *usageSQLite) update(ctx context.Context, p patience, f func(tx) error) error {
+	if err := s.ready(ctx, nil); err != nil {
+		return err
+	}
+	return s.SQLite.update(ctx, p, f)
+}
+
+var insertUsage = "INSERT INTO usage_records (" + strings.Join(usageColumns, ", ") + ") VALUES (?" +
+	strings.Repeat(", ?", len(usageColumns)-1) + ")"
+
+// insert implements usageDialect.
+func (s *usageSQLite) insert(x tx, records []usage.Record) error {
+	t := x.(sqliteTx)
+	statement, err := t.tx.PrepareContext(t.ctx, insertUsage)
+	if err != nil {
+		return sqliteError(err)
+	}
+	defer statement.Close()
+	row := make([]any, 0, len(usageColumns))
+	for i := range records {
+		row = usageValues(append(row[:0], records[i].At.UnixMicro()), &records[i])
+		if _, err := statement.ExecContext(t.ctx, row...); err != nil {
+			return s.insertError(err)
+		}
+	}
+	return nil
+}
+
+func (s *usageSQLite) insertError(err error) error {
+	var said *sqlite.Error
+	if errors.As(err, &said) {
+		switch said.Code() & 0xff {
+		case sqlitecode.SQLITE_CONSTRAINT, sqlitecode.SQLITE_MISMATCH, sqlitecode.SQLITE_TOOBIG:
+			return refused(sqliteError(err))
+		}
+	}
+	return sqliteError(err)
+}
+
+var addSum = `INSERT INTO usage_hourly (` + usageKeyColumns + `, ` + usageSumColumns + `) VALUES (?` +
+	strings.Repeat(", ?", 16) + `)` + usageConflict
+
+// add implements usageDialect.
+func (s *usageSQLite) add(x tx, sums []*usageSum) error {
+	t := x.(sqliteTx)
+	statement, err := t.tx.PrepareContext(t.ctx, addSum)
+	if err != nil {
+		return sqliteError(err)
+	}
+	defer statement.Close()
+	for _, sum := range sums {
+		row := []any{sum.hour.Unix(), sum.keyID}
+		for _, text := range sum.texts() {
+			row = append(row, text)
+		}
+		for _, n := range sum.numbers() {
+			row = append(row, n)
+		}
+		if _, err := statement.ExecContext(t.ctx, row...); err != nil {
+			return sqliteError(err)
+		}
+	}
+	return nil
+}
+
+// tidy implements usageDialect: one small piece of the work at a time, so that
+// no batch waits for long.
+func (s *usageSQLite) tidy(ctx context.Context, from time.Time) (bool, error) {
+	var removed int64
+	err := s.update(ctx, loading, func(x tx) (err error) {
+		removed, err = x.exec(`DELETE FROM usage_records WHERE rowid IN
+			(SELECT rowid FROM usage_records WHERE at < $1 ORDER BY at LIMIT $2)`, from.UnixMicro(), tidyRows)
+		return err
+	})
+	if err != nil || removed == 0 {
+		return false, err
+	}
+	// Pages that are free go back to the system, no more than were emptied.
+	err = s.update(ctx, loading, func(x tx) error {
+		found, err := x.query(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", tidyPages))
+		if err != nil {
+			return err
+		}
+		defer found.Close()
+		for found.Next() {
+		}
+		return found.Err()
+	})
+	return removed == tidyRows, err
+}
