@@ -20,7 +20,7 @@ func (o *Options) limits() []setting {
 		{"MAX_CONCURRENT_REQUESTS", "0", "Requests at once; more wait in a queue, then get 503 with retry-after. 0: no limit.", number(&o.MaxConcurrentRequests, 0, 10_000_000)},
 		{"MAX_QUEUED_REQUESTS", "256", "Requests that may wait for others to end, or for a moment of less load; more get 503 at once.", number(&o.MaxQueuedRequests, 0, 100_000)},
 		{"QUEUE_TIMEOUT_MS", "200", "They wait for this long at most. 0: nobody waits.", millis(&o.QueueTimeout)},
-		{"OVERLOAD_DELAY_MS", "100", "While the gateway's own goroutines wait longer than this for a CPU, fewer requests per second come in. 0: never.", millis(&o.OverloadDelay)},
+		{"OVERLOAD_DELAY_MS", "100", "While what arrives waits longer than this until the gateway gets to it, fewer requests per second come in. 0: never.", millis(&o.OverloadDelay)},
 		{"TOKEN_WORKERS", "", "Goroutines that count tokens (default: one for every two CPUs).", number(&o.TokenWorkers, 1, 1024)},
 		{"TOKEN_QUEUE", "1024", "Counts that may wait; more are estimated.", number(&o.TokenQueue, 1, 1_000_000)},
 	}

@@ -6,15 +6,15 @@
 // guards, each for one of these:
 //
 //   - seats: a fixed number of requests at once, if the operator wants one;
-//   - pace: requests per second, a limit that exists only while the gateway's
-//     own goroutines wait too long for a CPU, and that is found by measuring;
+//   - pace: requests per second, a limit that exists only while what arrives
+//     waits too long until the gateway gets to it, and that is found by measuring;
 //   - memory: nothing new while what is in use comes close to the limit.
 //
 // What does not fit at once waits a little, in order of arrival, then it is
 // refused and told when to come back. Whoever is in is never touched.
 // docs/adr/0007-overload.md says why a pace and not an adaptive number.
 //
-// The package knows no HTTP and no metrics. One goroutine of its own measures.
+// The package knows no HTTP and no metrics. Two goroutines of its own measure.
 package overload
 
 import (
@@ -27,14 +27,15 @@ import (
 // Options are the limits. The zero value limits nothing.
 type Options struct {
 	MaxConcurrent int64         // requests at once; 0 is no limit
-	MaxDelay      time.Duration // wait for a CPU above which the pace is limited; 0 is never
+	MaxDelay      time.Duration // of what arrives, above which the pace is limited; 0 is never
 	MinRate       int64         // requests per second that the pace always lets in; 0 means DefaultMinRate
 	MaxQueued     int64         // requests that may wait; 0: none waits
 	QueueTimeout  time.Duration // for this long at most
 	MemoryLimit   int64         // bytes; above nine tenths nothing new comes in. 0 is no limit
 
-	// Delay and Memory replace what is measured every Tick: the ninth
-	// decile of the waits for a CPU since the last call, and the bytes in use. nil: the Go runtime's.
+	// Delay and Memory replace what is measured every Tick: how long what
+	// arrived since the last call waited, and the bytes in use. nil: a probe's
+	// time, and what the Go runtime says.
 	Delay  func() time.Duration
 	Memory func() int64
 }
@@ -79,7 +80,7 @@ type Stats struct {
 	InFlight int64
 	Queued   int64
 	Rate     int64         // requests per second that the pace lets in; 0 while it is not limited
-	Delay    time.Duration // ninth decile of the waits for a CPU in the last Tick
+	Delay    time.Duration // of what arrived in the last Tick; 0 if nothing did
 	Memory   int64         // bytes in use; 0 without a limit
 }
 
@@ -97,7 +98,7 @@ type Limiter struct {
 }
 
 // New returns a Limiter. Where something is to be measured, it starts the
-// goroutine that does; Close ends it.
+// goroutines that do; Close ends them.
 func New(o Options) *Limiter {
 	l := &Limiter{stop: make(chan struct{}), ended: make(chan struct{})}
 	l.seats.init(o.MaxConcurrent, o.MaxQueued, o.QueueTimeout)
