@@ -193,6 +193,16 @@ func (w *world) finish(l line) {
 	l.Check(err)
 }
 
+// hear reads on until a text has come.
+func (w *world) hear(l line) {
+	s := w.streaming
+	for !bytes.Contains(s.got.Bytes(), []byte(l.rest(0))) {
+		next, err := s.read.ReadBytes('\n')
+		s.got.Write(next)
+		l.Check(err)
+	}
+}
+
 func (w *world) leave(line) { w.streaming.end() }
 
 func (s *streaming) end() { s.resp.Body.Close() }

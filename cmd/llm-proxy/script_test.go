@@ -53,6 +53,7 @@ import (
 //	admin METHOD PATH [JSON]      calls the Admin API; PATH is without /admin/v1
 //	get PATH, post PATH JSON      calls anything else
 //	stream PATH JSON              begins a streamed request and waits for its first event
+//	hear TEXT                     reads on until this has come
 //	finish                        waits for its end
 //	leave                         hangs up instead
 //	status N                      the last answer's status
@@ -89,7 +90,7 @@ func scripts(dir string) testscript.Params {
 			"proxy": on((*world).proxy), "said": on((*world).said), "output": on((*world).output), "shutdown": on((*world).shutdown), "crash": on((*world).crash),
 			"declare": on((*world).declare), "key": on((*world).makeKey), "as": on((*world).speakAs),
 			"admin": on((*world).admin), "get": on((*world).get), "post": on((*world).post),
-			"stream": on((*world).stream), "finish": on((*world).finish), "leave": on((*world).leave),
+			"stream": on((*world).stream), "hear": on((*world).hear), "finish": on((*world).finish), "leave": on((*world).leave),
 			"ask": on((*world).question), "gets": on((*world).gets), "crowd": on((*world).crowd), "some": on((*world).some),
 			"without": on((*world).without), "billed": on((*world).billed),
 			"status": on((*world).status), "json": on((*world).json), "body": on((*world).body),
