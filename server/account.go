@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"llmproxy/metrics"
@@ -151,7 +152,7 @@ func (x *exchange) record(end ending, took time.Duration) usage.Record {
 	r := usage.Record{
 		RequestID: string(x.answerID()), At: time.Unix(0, x.startAt), Endpoint: x.endpoint.path,
 		Model: string(x.public), Status: x.status, Stream: x.parsed.Stream, Attempts: x.attempts,
-		Outcome: end.outcome, Duration: took,
+		Outcome: end.outcome, Phase: end.phase, Code: end.code(), Duration: took,
 	}
 	if x.caller != nil {
 		r.APIKeyID, r.APIKeyName = x.caller.ID, x.caller.Name
@@ -164,4 +165,22 @@ func (x *exchange) record(end ending, took time.Duration) usage.Record {
 		r.TTFT = time.Duration(x.firstAt - x.startAt)
 	}
 	return r
+}
+
+// code names what went wrong: the code of the gateway's own answer, or whose
+// answer it was that the client got.
+func (e ending) code() string {
+	var (
+		own   *openai.Error
+		spoke *spokeError
+	)
+	switch {
+	case e.outcome != usage.Failed:
+		return ""
+	case errors.As(e.err, &spoke):
+		return "provider_error"
+	case errors.As(e.err, &own) && own.Code != "":
+		return own.Code
+	}
+	return "internal_error"
 }

@@ -44,6 +44,9 @@ type gateway struct {
 	savedAt  time.Time   // of the configuration that serves instead, if there is one
 	migrated atomic.Bool // the database has this binary's schema
 	server   *server.Server
+	sink     usage.Sink
+	ledger   *usage.Ledger // nil without USAGE_LEDGER
+	usage    *store.Usage  // nil without USAGE_LEDGER
 }
 
 // newGateway wires the parts. It opens files, and no network.
@@ -103,7 +106,7 @@ func (g *gateway) wireHandlers() {
 		Limiter: g.limiter, MaxAttempts: g.o.MaxAttempts, RetryBudget: g.o.RetryBudgetPercent,
 		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(),
 	}, server.Deps{
-		Live: g.live, Metrics: g.metrics, Tokens: g.pool, Sink: usage.Discard, Watcher: g.watcher,
+		Live: g.live, Metrics: g.metrics, Tokens: g.pool, Sink: g.sink, Watcher: g.watcher,
 		Health: checker, IsAdmin: g.isAdmin, Log: g.log,
 	})
 	api := admin.New(admin.Deps{
@@ -202,6 +205,7 @@ func (g *gateway) close() {
 		g.pool.Close(ctx)
 		cancel()
 	}
+	g.closeLedger()
 	if g.live != nil {
 		g.live.Close()
 	}
