@@ -54,6 +54,17 @@ func MarkBusy(conn net.Conn) {
 	}
 }
 
+// Silent reports whether no request has ever begun on the connection.
+func Silent(conn net.Conn) bool {
+	c := connOf(conn)
+	if c == nil {
+		return false
+	}
+	c.rest.mu.Lock()
+	defer c.rest.mu.Unlock()
+	return !c.rest.served
+}
+
 // MarkIdle notes that the answer is out and the connection waits for another request.
 func MarkIdle(conn net.Conn) {
 	c := connOf(conn)

@@ -10,6 +10,7 @@ import (
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
 
+	"llmproxy/downstream"
 	"llmproxy/openai"
 	"llmproxy/usage"
 )
@@ -141,6 +142,10 @@ func (s *Server) panicked(r any) {
 
 // badRequest answers what is no HTTP request.
 func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
+	if downstream.Silent(ctx.Conn()) {
+		ctx.Conn().Close() // an answer to nothing would be taken for the answer to what is asked next
+		return
+	}
 	ctx.SetConnectionClose()
 	nameAnswer(ctx)
 	var small *fasthttp.ErrSmallBuffer
