@@ -167,6 +167,19 @@ func (w *watcher) check(t *testing.T, origin string) {
 	for _, complaint := range w.complaints {
 		t.Errorf("the browser complains: %s", complaint)
 	}
+	w.stayedLocked(t, origin)
+}
+
+// stayedAt fails if the browser asked anybody but the origin.
+func (w *watcher) stayedAt(t *testing.T, origin string) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stayedLocked(t, origin)
+}
+
+func (w *watcher) stayedLocked(t *testing.T, origin string) {
+	t.Helper()
 	for _, address := range w.asked {
 		u, err := url.Parse(address)
 		if err != nil || !(u.Scheme == "data" || u.Scheme == "blob" || u.Scheme+"://"+u.Host == origin) {

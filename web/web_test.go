@@ -100,10 +100,11 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// S30, S33: no inline script, no frame, no guessing of types.
 func checkProtection(t *testing.T, path string, h http.Header) {
 	t.Helper()
 	policy := h.Get("Content-Security-Policy")
-	for _, rule := range []string{"default-src 'none'", "script-src 'self';", "frame-ancestors 'none'", "connect-src 'self'", "base-uri 'none'"} {
+	for _, rule := range []string{"default-src 'none'", "script-src 'self';", "form-action 'none'", "frame-ancestors 'none'", "connect-src 'self'", "base-uri 'none'"} {
 		if !strings.Contains(policy, rule) {
 			t.Errorf("%s: no %q in Content-Security-Policy %q", path, rule, policy)
 		}
