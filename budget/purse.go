@@ -15,8 +15,11 @@ import (
 	"time"
 )
 
+// Never is when a period ends that does not.
+const Never = math.MaxInt64
+
 // Period says when the period that a moment lies in began and when it ends, in
-// unix nanoseconds. One that never ends, ends at math.MaxInt64.
+// unix nanoseconds.
 type Period func(now int64) (from, until int64)
 
 // Purse is what one client key may spend per period. Its methods may be called
@@ -140,7 +143,7 @@ func (p *Purse) at(now int64) *spending {
 func Every(since, until func(time.Time) time.Time) Period {
 	return func(now int64) (int64, int64) {
 		at := time.Unix(0, now)
-		from, end := int64(0), int64(math.MaxInt64)
+		from, end := int64(0), int64(Never)
 		if t := since(at); !t.IsZero() {
 			from = t.UnixNano()
 		}

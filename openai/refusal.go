@@ -21,12 +21,12 @@ func ErrMissingKey() *Error {
 	}
 }
 
-// ErrInvalidKey refuses a key that is malformed, unknown or disabled. It does
+// ErrInvalidKey refuses a key that is malformed, unknown, disabled or expired. It does
 // not say which.
 func ErrInvalidKey() *Error {
 	return &Error{
 		Status: 401, Type: typeRequest, Code: "invalid_api_key",
-		Message: "The API key is not one of this gateway's keys, or it is disabled.",
+		Message: "The API key is not one of this gateway's keys, it is disabled, or it has expired.",
 	}
 }
 
@@ -117,6 +117,31 @@ func ErrRateLimited(after time.Duration) *Error {
 	return &Error{
 		Status: 429, Type: typeRate, Code: "rate_limit_exceeded", RetryAfter: after,
 		Message: "This API key has used up its requests per second. Try again after the time in the header Retry-After.",
+	}
+}
+
+// ErrTokensLimited refuses a request over the key's tokens per minute.
+func ErrTokensLimited(after time.Duration) *Error {
+	return &Error{
+		Status: 429, Type: typeRate, Code: "rate_limit_exceeded", RetryAfter: after,
+		Message: "This API key has used up its tokens per minute. Try again after the time in the header Retry-After, or ask for fewer with max_tokens.",
+	}
+}
+
+// ErrTooManyAtOnce refuses a request over the key's number at once.
+func ErrTooManyAtOnce(after time.Duration) *Error {
+	return &Error{
+		Status: 429, Type: typeRate, Code: "concurrency_limit_exceeded", RetryAfter: after,
+		Message: "This API key has as many requests under way as it may have at once. Try again when one has ended.",
+	}
+}
+
+// ErrQuota refuses a request that the key's budget does not pay for. It has no
+// Retry-After on purpose: a period may be long, and SDKs wait what they are told.
+func ErrQuota() *Error {
+	return &Error{
+		Status: 429, Type: "insufficient_quota", Code: "insufficient_quota",
+		Message: "This API key's budget does not cover the request. Ask whoever runs this gateway for more, or ask for fewer tokens with max_tokens.",
 	}
 }
 

@@ -22,6 +22,7 @@ type limits struct {
 	bucket    *Bucket
 	allowance *Allowance
 	seats     *Seats
+	typical   *Typical
 }
 
 // NewBuckets makes an empty Buckets.
@@ -79,6 +80,18 @@ func (m *Buckets) Seats(id, atOnce int64) *Seats {
 	}
 	of.seats.limit.Store(max(atOnce, 0))
 	return of.seats
+}
+
+// Typical returns what is known of the answers to a credential.
+func (m *Buckets) Typical(id int64) *Typical {
+	s := m.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := s.of(id)
+	if of.typical == nil {
+		of.typical = new(Typical)
+	}
+	return of.typical
 }
 
 // of returns the limits of a credential. The caller holds mu.

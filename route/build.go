@@ -9,6 +9,7 @@ import (
 
 	"llmproxy/balance"
 	"llmproxy/breaker"
+	"llmproxy/budget"
 	"llmproxy/config"
 	"llmproxy/metrics"
 	"llmproxy/ratelimit"
@@ -19,6 +20,7 @@ import (
 type Builder struct {
 	Metrics        *metrics.Registry
 	Buckets        *ratelimit.Buckets
+	Purses         *budget.Purses    // nil: budgets are not kept, which only a test may want
 	Client         upstream.Settings // defaults: timeouts, TLS and address rules; the provider's own are laid over them
 	Breaker        breaker.Settings  // when a target is left out, and for how long
 	CutPrefix      string            // PROVIDER_SUFFIX: "Proxy" makes "Proxy/gpt-4" the model gpt-4

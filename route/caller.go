@@ -5,19 +5,26 @@ import (
 	"fmt"
 	"strings"
 
+	"llmproxy/budget"
 	"llmproxy/config"
 	"llmproxy/metrics"
 	"llmproxy/ratelimit"
 )
 
 // Caller is a client key and what it may do. It is immutable but for its
-// bucket, which all Tables that know the key share.
+// limits, which all Tables that know the key share.
 type Caller struct {
 	ID      int64
 	Name    string
 	Label   metrics.Label
 	Bucket  *ratelimit.Bucket // nil is unlimited
+	Seats   *ratelimit.Seats  // nil is unlimited
 	Limited *metrics.Counter  // requests that the bucket refused
+
+	tokens  *ratelimit.Allowance // nil is unlimited
+	purse   *budget.Purse        // nil is unlimited
+	typical *ratelimit.Typical   // of answers; nil where nothing is limited by it
+	expires int64                // unix nanoseconds; 0 is never
 
 	allowed models // route is nil: only the names matter
 	all     bool
@@ -31,6 +38,9 @@ func (c *Caller) Allows(public []byte) bool {
 // AllowsAll reports whether the caller may use every model.
 func (c *Caller) AllowsAll() bool { return c.all }
 
+// Expired reports whether the key is no longer good at now, in unix nanoseconds.
+func (c *Caller) Expired(now int64) bool { return c.expires != 0 && now >= c.expires }
+
 // newCaller compiles a credential. The bucket is the one that the key already
 // has, if it has one.
 func (b *Builder) newCaller(c *config.Credential) (*Caller, [32]byte, error) {
@@ -42,9 +52,7 @@ func (b *Builder) newCaller(c *config.Credential) (*Caller, [32]byte, error) {
 	caller := &Caller{
 		ID: c.ID, Name: c.Name, Label: label, Limited: b.Metrics.RateLimited(label), all: len(c.AllowedModels) == 0,
 	}
-	if c.RateLimit != nil {
-		caller.Bucket = b.Buckets.Get(c.ID, *c.RateLimit)
-	}
+	b.limit(caller, c)
 	caller.allowed = newModels()
 	for _, name := range c.AllowedModels {
 		caller.all = caller.all || name == "*"

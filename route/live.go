@@ -129,6 +129,9 @@ func (l *Live) retire(old, t *Table) {
 		known[t.set.Credentials[i].ID] = true
 	}
 	l.builder.Buckets.Keep(func(id int64) bool { return known[id] })
+	if l.builder.Purses != nil {
+		l.builder.Purses.Keep(func(id int64) bool { return known[id] })
+	}
 	l.builder.Metrics.Forget(t.labels())
 }
 
