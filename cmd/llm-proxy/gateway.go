@@ -96,6 +96,7 @@ func (g *gateway) embedded() bool { return g.o.DBURL == "" }
 // wireHandlers makes the servers. It comes after start, which may make the
 // admin key.
 func (g *gateway) wireHandlers() {
+	g.openLedger()
 	checker := health.NewChecker(g.subjects, health.Limits{
 		Models: g.o.MaxHealthModels, AtModels: g.metrics.LimitHits("max_health_models").Inc,
 	})
