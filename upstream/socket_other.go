@@ -35,9 +35,19 @@ func (s *socket) Read(p []byte) (int, error) {
 	if err := s.armRead(); err != nil {
 		return 0, err
 	}
+	late := expired(s.readBy)
 	for {
 		n, err := s.tcp.Read(p)
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || expired(s.readBy) {
+		switch {
+		case err == nil || !errors.Is(err, os.ErrDeadlineExceeded):
+			return n, err
+		case expired(s.readBy) && !late:
+			// The last look of a wait that took until readBy: see socket_linux.go.
+			if n, err := s.look(p); err != errWouldBlock {
+				return n, err
+			}
+			return 0, os.ErrDeadlineExceeded
+		case expired(s.readBy):
 			return n, err
 		}
 		if err := s.rearmRead(); err != nil {

@@ -57,6 +57,12 @@ func TestTimeouts(t *testing.T) {
 			time.Sleep(limit / 10) // the provider's pace
 		}
 	}
+	flood := func(p *peer) {
+		p.request()
+		p.say(streamHead)
+		for p.say("400\r\n:"+strings.Repeat("x", 1021)+"\n\n\r\n") == nil {
+		}
+	}
 	large := post(strings.Repeat("x", 64<<20))
 
 	f("write", Write, deaf, func(t *Timeouts) { t.Write = limit }, large, Body)
@@ -70,6 +76,7 @@ func TestTimeouts(t *testing.T) {
 	f("first event", FirstEvent, drip, func(t *Timeouts) { t.FirstEvent = limit; t.Idle = time.Hour }, stream("{}"), FirstEvent)
 	f("first event, silence", FirstEvent, say(streamHead), func(t *Timeouts) { t.FirstByte = limit; t.Idle = limit / 3 }, stream("{}"), FirstEvent)
 	f("event", Event, say(streamHead+"3\r\n:\n\n\r\n"), func(t *Timeouts) { t.Idle = limit; t.FirstEvent = limit / 3 }, stream("{}"), Event)
+	f("total, in a flood", Event, flood, func(t *Timeouts) { t.StreamTotal = limit; t.Idle = time.Hour }, stream("{}"), Event)
 	f("total, in event", Event, drip, func(t *Timeouts) { t.StreamTotal = limit; t.Total = limit / 3 }, stream("{}"), Event)
 }
 

@@ -160,7 +160,15 @@ func (s *Server) url(database string) string {
 // Start starts a stopped server on its old port, and returns when it answers.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	if err := s.start(); err != nil {
+	err := s.start()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	// What a crash has left of the processes before may take a moment to go.
+	for end := time.Now().Add(patience); err != nil && strings.Contains(err.Error(), "pre-existing shared memory") && time.Now().Before(end); {
+		<-again.C
+		err = s.start()
+	}
+	if err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
 }
