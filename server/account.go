@@ -152,7 +152,7 @@ func (x *exchange) record(end ending, took time.Duration) usage.Record {
 	r := usage.Record{
 		RequestID: string(x.answerID()), At: time.Unix(0, x.startAt), Endpoint: x.endpoint.path,
 		Model: string(x.public), Status: x.status, Stream: x.parsed.Stream, Attempts: x.attempts,
-		Outcome: end.outcome, Phase: end.phase, Code: end.code(), Duration: took,
+		Outcome: end.outcome, Phase: end.phase, Code: end.code(), Duration: took, Overhead: x.overhead,
 	}
 	if x.caller != nil {
 		r.APIKeyID, r.APIKeyName = x.caller.ID, x.caller.Name

@@ -62,6 +62,8 @@ type journey struct {
 	firstAt int64 // the first data event is here
 	wholeAt int64 // the whole answer is here
 
+	overhead time.Duration // the gateway's own: what llm_proxy_overhead_seconds has of this request
+
 	table    *route.Table
 	caller   *route.Caller
 	route    *route.Route

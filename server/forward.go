@@ -122,7 +122,8 @@ func (x *exchange) send(t *route.Target) error {
 		return err
 	}
 	if x.attempts++; x.attempts == 1 {
-		x.s.admitted.Observe(time.Duration(sentAt - x.startAt))
+		x.overhead = time.Duration(sentAt - x.startAt)
+		x.s.admitted.Observe(x.overhead)
 	}
 	x.sentAt, x.headAt = sentAt, now()
 	if err == nil {

@@ -35,7 +35,9 @@ func (s *Server) relayWhole(x *exchange) {
 	}
 	x.attempt.Close()
 	x.answer = x.ctx.Response.SwapBody(x.answer)
-	s.relayed.Observe(time.Duration(now() - x.wholeAt))
+	relayed := time.Duration(now() - x.wholeAt)
+	x.overhead += relayed
+	s.relayed.Observe(relayed)
 	s.settle(x, ending{outcome: usage.Complete})
 }
 
