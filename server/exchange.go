@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"sync/atomic"
 
 	"github.com/valyala/fasthttp"
