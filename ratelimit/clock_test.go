@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A clock that jumps gives at most one burst extra, and a client that goes on
+// R50: a clock that jumps gives at most one burst extra, and a client that goes on
 // asking is served again within a second of the jump.
 func TestClockJumps(t *testing.T) {
 	f := func(limit int64, jump time.Duration) {
