@@ -1,9 +1,8 @@
 package server
 
 import (
-	"time"
-
 	"sync/atomic"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
