@@ -118,7 +118,7 @@ func (r *reader) line(words []string) error {
 		r.stream = append(r.stream, "nothing more; the provider's connection is closed at once, 1 attempt")
 	case "gets", "some":
 		o, err := parseOutcome(words[1:])
-		if said := r.when + r.recovery + o.String(); err != nil {
+		if said := r.when + r.recovery + o.inWords(); err != nil {
 			return err
 		} else if !slices.Contains(*r.place, said) {
 			*r.place = append(*r.place, said)
@@ -139,9 +139,9 @@ func (r *reader) ask(how []string) {
 	}
 }
 
-// String is the outcome in the page's words. The provider with the fault is
+// inWords is the outcome in the page's words. The provider with the fault is
 // a; all others are the next.
-func (o outcome) String() string {
+func (o outcome) inWords() string {
 	what := "the next one's answer"
 	switch {
 	case o.kind == "error" && ownCode(o.code):
