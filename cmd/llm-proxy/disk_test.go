@@ -85,7 +85,7 @@ func TestDiskFull(t *testing.T) {
 			d := make(t)
 			g := gatewaytest.Start(t, gatewaytest.Options{Dir: d.dir, Env: map[string]string{"OVERLOAD_DELAY_MS": "0"}})
 			load := furnish(t, g)
-			l := newLedger(2)
+			l := newNotebook(2)
 			l.at(g.URL, g.AdminKey)
 			stop := write(l, 20)
 			d.fill(t, g)
@@ -154,9 +154,9 @@ func furnish(t *testing.T, g *gatewaytest.Gateway) *crowd {
 	return load
 }
 
-// write lets the ledger's writers go on until so many writes are acknowledged;
+// write lets the notebook's writers go on until so many writes are acknowledged;
 // what it returns ends them.
-func write(l *ledger, acknowledged int64) (end func()) {
+func write(l *notebook, acknowledged int64) (end func()) {
 	stop := make(chan struct{})
 	writers := l.write(stop)
 	soon(func() bool { return l.acknowledged.Load() >= acknowledged || l.unsure.Load() > 0 })
@@ -234,7 +234,7 @@ func TestStoreWithoutPermission(t *testing.T) {
 	chmod(t, dir, 0o700)
 	g := gatewaytest.Start(t, gatewaytest.Options{Dir: dir, Account: account, Env: map[string]string{"OVERLOAD_DELAY_MS": "0"}})
 	load := furnish(t, g)
-	l := newLedger(1)
+	l := newNotebook(1)
 	l.at(g.URL, g.AdminKey)
 	write(l, 5)()
 	files, _ := filepath.Glob(filepath.Join(dir, "*"))

@@ -37,7 +37,7 @@ func TestKillDuringAdminWrites(t *testing.T) {
 			settings := env(t)
 			settings["LOG_LEVEL"], settings["OVERLOAD_DELAY_MS"] = "error", "0"
 			options := gatewaytest.Options{Env: settings, Dir: t.TempDir(), MayFail: true}
-			l := newLedger(4)
+			l := newNotebook(4)
 			var windows []time.Duration
 			for round := range rounds {
 				began := time.Now()
@@ -73,9 +73,9 @@ func TestKillDuringAdminWrites(t *testing.T) {
 		awaitNoBackends)
 }
 
-// checkKeys asks with every client key of the ledger: those that are there
+// checkKeys asks with every client key of the notebook: those that are there
 // are known as soon as the gateway serves, the others are not.
-func (l *ledger) checkKeys(t *testing.T) {
+func (l *notebook) checkKeys(t *testing.T) {
 	t.Helper()
 	for _, e := range l.rows {
 		if e.table != "credentials" {
@@ -126,7 +126,7 @@ func TestKillDatabaseDuringAdminWrites(t *testing.T) {
 	g := gatewaytest.Start(t, gatewaytest.Options{Env: map[string]string{
 		"DB_URL": server.URL(), "LOG_LEVEL": "error", "CONFIG_POLL_SECS": "1", "OVERLOAD_DELAY_MS": "0",
 	}})
-	l := newLedger(4)
+	l := newNotebook(4)
 	l.at(g.URL, g.AdminKey)
 	if wrong := l.check(); wrong != nil {
 		t.Fatal(wrong)
