@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +23,16 @@ import (
 )
 
 var chaosTime = flag.Duration("chaos", 4*time.Second, "how long TestChaos goes on")
+
+// tells answers as OpenAI would, with what the request names as its user.
+func tells(q *fakeprovider.Request) fakeprovider.Answer {
+	return fakeprovider.Reply{Text: own(q)}.Answer(q)
+}
+
+func own(q *fakeprovider.Request) []string {
+	user, _ := q.JSON()["user"].(string)
+	return []string{"only", " for ", user}
+}
 
 // faults are all that a provider does wrong, among what it does right.
 var faults = []func(q *fakeprovider.Request) fakeprovider.Answer{
@@ -39,50 +51,55 @@ var faults = []func(q *fakeprovider.Request) fakeprovider.Answer{
 		return fakeprovider.Answer{Raw: "HTTP/1.1 2", Ending: fakeprovider.RST}
 	},
 	func(q *fakeprovider.Request) fakeprovider.Answer {
-		return fakeprovider.OpenAI(q).CutInside(0, fakeprovider.FIN)
+		return tells(q).CutInside(0, fakeprovider.FIN)
 	},
 	func(q *fakeprovider.Request) fakeprovider.Answer {
-		return fakeprovider.OpenAI(q).CutAfter(2, fakeprovider.RST)
+		return tells(q).CutAfter(2, fakeprovider.RST)
 	},
 	func(q *fakeprovider.Request) fakeprovider.Answer {
-		return fakeprovider.OpenAI(q).CutInside(0, fakeprovider.Silent)
+		return tells(q).CutInside(0, fakeprovider.Silent)
 	},
-	func(q *fakeprovider.Request) fakeprovider.Answer { return fakeprovider.Reply{NoDone: true}.Answer(q) },
 	func(q *fakeprovider.Request) fakeprovider.Answer {
-		return fakeprovider.Reply{NoFinish: true, NoDone: true}.Answer(q)
+		return fakeprovider.Reply{NoDone: true, Text: own(q)}.Answer(q)
 	},
-	func(q *fakeprovider.Request) fakeprovider.Answer { return fakeprovider.Reply{NoUsage: true}.Answer(q) },
 	func(q *fakeprovider.Request) fakeprovider.Answer {
-		return fakeprovider.Reply{RefuseStreamOptions: true, NoUsage: true}.Answer(q)
+		return fakeprovider.Reply{NoFinish: true, NoDone: true, Text: own(q)}.Answer(q)
 	},
-	func(q *fakeprovider.Request) fakeprovider.Answer { a := fakeprovider.OpenAI(q); a.Split = 1; return a },
 	func(q *fakeprovider.Request) fakeprovider.Answer {
-		a := fakeprovider.OpenAI(q)
+		return fakeprovider.Reply{NoUsage: true, Text: own(q)}.Answer(q)
+	},
+	func(q *fakeprovider.Request) fakeprovider.Answer {
+		return fakeprovider.Reply{RefuseStreamOptions: true, NoUsage: true, Text: own(q)}.Answer(q)
+	},
+	func(q *fakeprovider.Request) fakeprovider.Answer { a := tells(q); a.Split = 1; return a },
+	func(q *fakeprovider.Request) fakeprovider.Answer {
+		a := tells(q)
 		a.Gzip = true
 		return a
 	},
 	func(q *fakeprovider.Request) fakeprovider.Answer {
-		a := fakeprovider.OpenAI(q)
+		a := tells(q)
 		a.Extra = "HTTP/1.1 200 OK\r\n\r\n"
 		return a
 	},
 	func(q *fakeprovider.Request) fakeprovider.Answer {
-		a := fakeprovider.OpenAI(q)
+		a := tells(q)
 		a.Gap = 10 * time.Millisecond
 		return a
 	},
 }
 
 // Whatever providers and clients do, all at once: every admitted request is
-// settled exactly once, nothing looks complete that is not, and nothing is
-// left behind.
+// settled exactly once (contract 3), nothing looks complete that is not or is
+// another's, and no connection, descriptor, goroutine or memory is left behind.
+// R53, R55; a long one is go test ./server -run TestChaos -chaos 60s.
 func TestChaos(t *testing.T) {
 	var providers []*fakeprovider.Provider
 	for range 4 {
 		p := fakeprovider.Start(t, fakeprovider.Options{Keep: 4})
 		p.Handle(func(q *fakeprovider.Request) fakeprovider.Answer {
 			if rand.IntN(2) == 0 {
-				return fakeprovider.OpenAI(q)
+				return tells(q)
 			}
 			return faults[rand.IntN(len(faults))](q)
 		})
@@ -93,6 +110,15 @@ func TestChaos(t *testing.T) {
 		set.Providers[i].Priority = i / 2
 	}
 	r := start(t, set, quick, func(o *server.Options, b *route.Builder) { o.RetryBudget = 100 })
+
+	// What is made once is not left behind: the vocabulary of the token counter.
+	providers[0].ScriptFunc(func(q *fakeprovider.Request) fakeprovider.Answer { return fakeprovider.Reply{NoUsage: true}.Answer(q) })
+	providers[1].ScriptFunc(func(q *fakeprovider.Request) fakeprovider.Answer { return fakeprovider.Reply{NoUsage: true}.Answer(q) })
+	r.post(chat, hello)
+	r.sink.wait(t, 1)
+	http.DefaultClient.CloseIdleConnections()
+	before := takeInventory()
+	r.sink.clear()
 
 	var asked, answered, broken, left atomic.Int64
 	ctx, stop := context.WithTimeout(t.Context(), *chaosTime)
@@ -116,18 +142,12 @@ func TestChaos(t *testing.T) {
 	clients.Wait()
 
 	eventually(t, "nothing is in flight", func() bool { return r.metric("llm_proxy_active_requests") == 0 })
-	counted := int(r.metric("llm_proxy_requests_total", "chat/completions"))
+	counted := int(r.metric("llm_proxy_requests_total", "chat/completions")) - 1
 	eventually(t, "as many records as requests", func() bool { return r.sink.len() == counted })
 	if n := int64(counted); n > asked.Load() || n < answered.Load() {
 		t.Errorf("%d requests were made and %d answered, but %d counted", asked.Load(), answered.Load(), n)
 	}
-	ids := map[string]bool{}
-	for _, rec := range r.sink.all() {
-		if ids[rec.RequestID] {
-			t.Fatalf("request %s is recorded twice", rec.RequestID)
-		}
-		ids[rec.RequestID] = true
-	}
+	r.checkIDs()
 	if n := r.metric("llm_proxy_panics_total"); n != 0 {
 		t.Errorf("%v panics", n)
 	}
@@ -136,7 +156,59 @@ func TestChaos(t *testing.T) {
 		eventually(t, "no connection to a provider is left", func() bool { return p.Open() == 0 })
 		p.Faults() // a client that leaves in the middle of a request is none of theirs
 	}
+	r.sink.clear()
+	r.checkInventory(before)
 	t.Logf("%d requests (%d broken off by clients, %d failed), %d reloads", asked.Load(), left.Load(), broken.Load(), reloads)
+}
+
+// checkIDs fails the test if a request is recorded twice.
+func (r *rig) checkIDs() {
+	ids := map[string]bool{}
+	for _, rec := range r.sink.all() {
+		if ids[rec.RequestID] {
+			r.t.Fatalf("request %s is recorded twice", rec.RequestID)
+		}
+		ids[rec.RequestID] = true
+	}
+}
+
+// clear forgets the records.
+func (s *sink) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records = nil
+}
+
+// inventory is what this process has. That it has no more goroutines when all
+// tests are over is TestMain's to check.
+type inventory struct {
+	heap        uint64
+	descriptors int // -1 where the system does not tell
+}
+
+func takeInventory() inventory {
+	i := inventory{heap(), -1}
+	if open, err := os.ReadDir("/proc/self/fd"); err == nil {
+		i.descriptors = len(open)
+	}
+	return i
+}
+
+// checkInventory compares what there is with what was. The log is the test's;
+// pools are empty after the second collection of garbage, which heap makes.
+func (r *rig) checkInventory(before inventory) {
+	const room = 2 << 20
+	var now inventory
+	eventually(r.t, "no descriptor is left", func() bool { now = takeInventory(); return now.descriptors <= before.descriptors })
+	r.log.mu.Lock()
+	logged := r.log.b.Cap()
+	r.log.mu.Unlock()
+	grown := int64(now.heap) - int64(before.heap) - int64(logged)
+	if grown > room {
+		r.t.Errorf("%d kB of heap are left, beside %d kB of log", grown>>10, logged>>10)
+	}
+	r.t.Logf("heap %d kB, then %d kB, of which %d kB are the log; %d descriptors, then %d",
+		before.heap>>10, now.heap>>10, logged>>10, before.descriptors, now.descriptors)
 }
 
 // reweigh serves the same providers with other weights.
@@ -167,7 +239,9 @@ func (c *chaosClient) once() {
 	if rand.IntN(2) == 0 {
 		body = helloSSE
 	}
-	req := c.rig.request("POST", chat, body).WithContext(ctx)
+	id := c.asked.Add(1)
+	user := fmt.Sprintf("mark-0-%d-", id)
+	req := c.rig.request("POST", chat, strings.Replace(body, "{", `{"user":"`+user+`",`, 1)).WithContext(ctx)
 	if recovery := []string{"", "none", "splice", "hold"}[rand.IntN(4)]; recovery != "" {
 		req.Header.Set("X-Llm-Proxy-Recovery", recovery)
 	}
@@ -175,7 +249,7 @@ func (c *chaosClient) once() {
 		time.AfterFunc(time.Duration(rand.IntN(40))*time.Millisecond, cancel)
 	}
 	req.GetBody = nil // no silent second try
-	req.Header.Set("X-Request-Id", strconv.FormatInt(c.asked.Add(1), 10))
+	req.Header.Set("X-Request-Id", strconv.FormatInt(id, 10))
 	resp, err := c.http.Do(req)
 	if err != nil {
 		c.left.Add(1) // before the head of the answer, and perhaps of the request
@@ -184,6 +258,9 @@ func (c *chaosClient) once() {
 	c.answered.Add(1)
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
+	if other := strange(string(got), user); other != "" {
+		c.rig.t.Errorf("%s was answered with %s: %s", user, other, got)
+	}
 	c.judge(resp.StatusCode, body == helloSSE, got, err, ctx.Err() != nil)
 }
 

@@ -28,6 +28,7 @@ import (
 	"llmproxy/usage"
 )
 
+// R55: no goroutine is left when all tests are over.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		// fasthttp's clock, and its pool's cleaner that naps up to 10 s after Serve has returned.
