@@ -88,11 +88,12 @@ func dataOf(url []byte) (base64Text, bool) {
 	if len(url) < 5 || !bytes.EqualFold(url[:5], []byte("data:")) {
 		return nil, false
 	}
-	media, _, found := bytes.Cut(url[:min(len(url), maxMediaType)], []byte(","))
-	if !found || !bytes.HasSuffix(bytes.ToLower(media), []byte(";base64")) {
+	comma := bytes.IndexByte(url[:min(len(url), maxMediaType)], ',')
+	mark := comma - len(";base64")
+	if mark < 0 || !bytes.EqualFold(url[mark:comma], []byte(";base64")) {
 		return nil, false
 	}
-	return base64Text(url[len(media)+1:]), true
+	return base64Text(url[comma+1:]), true
 }
 
 // read fills dst with the bytes of the file from at on and returns what there

@@ -1,6 +1,9 @@
 package tokens
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // Byte pair encoding, as tiktoken does it: a piece begins as its bytes; of all
 // neighbours whose bytes together are a token, those of the lowest rank (of
@@ -117,11 +120,8 @@ func (t *tournament) reset(length int) {
 	for size := length; size > 1; size = groups(size) {
 		total += groups(size) * branch
 	}
-	if cap(t.ranks) < total {
-		t.ranks = make([]uint32, total)
-		t.starts = make([]uint64, length/64+1)
-	}
-	t.ranks, t.starts = t.ranks[:total], t.starts[:length/64+1]
+	t.ranks = slices.Grow(t.ranks[:0], total)[:total]
+	t.starts = slices.Grow(t.starts[:0], length/64+1)[:length/64+1]
 	for i := range t.starts {
 		t.starts[i] = ^uint64(0)
 	}

@@ -33,3 +33,15 @@ func oracle(t testing.TB, e Encoding) *tiktoken.Tiktoken {
 }
 
 var loadingOracle sync.Mutex // the library's loader is a global variable
+
+// eachWord gives take what the library's loader reads.
+func eachWord(t *testing.T, e Encoding, take func(word []byte, rank uint32)) {
+	t.Helper()
+	words, err := loader.NewOfflineLoader().LoadTiktokenBpe(e.String() + ".tiktoken")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for word, rank := range words {
+		take([]byte(word), uint32(rank))
+	}
+}
