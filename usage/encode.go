@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -150,7 +151,7 @@ func (d *decoder) text() []byte {
 	}
 	text := d.rest[:n]
 	d.rest = d.rest[n:]
-	if !utf8.Valid(text) {
+	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
 		d.bad = true
 	}
 	return text

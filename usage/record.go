@@ -17,7 +17,10 @@
 // Lock order: Ledger and queue have none; a journal's mutex is a leaf.
 package usage
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Record is one admitted request, once it has ended. It is a value: whoever
 // gets one may keep it.
@@ -111,3 +114,9 @@ var Discard Sink = discard{}
 type discard struct{}
 
 func (discard) Record(Record) {}
+
+// ParseSource returns the source of a name; None of one that is unknown.
+func ParseSource(name string) Source { return Source(max(0, slices.Index(sources[:], name))) }
+
+// ParseOutcome returns the outcome of a name; Complete of one that is unknown.
+func ParseOutcome(name string) Outcome { return Outcome(max(0, slices.Index(outcomes[:], name))) }
