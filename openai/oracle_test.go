@@ -227,6 +227,7 @@ func checkMeaning(t failer, q *Request, got []byte, x expected, model string, as
 	}
 }
 
+// R54: Parse agrees with encoding/json and jsontext on every body.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range requestSeeds {
 		f.Add([]byte(seed))
