@@ -17,7 +17,7 @@ import (
 type eventBody struct{ x *exchange }
 
 // relayEvents sends the stream on: as a body stream, or whole to a client that
-// cannot read chunks (HTTP/1.0).
+// cannot read chunks (HTTP/1.0), MaxAnswerBytes at most.
 func (s *Server) relayEvents(x *exchange) {
 	h := &x.ctx.Response.Header
 	h.Set("Cache-Control", "no-cache")
@@ -29,10 +29,31 @@ func (s *Server) relayEvents(x *exchange) {
 		return
 	}
 	x.ctx.SetConnectionClose()
-	var whole bytes.Buffer
-	if _, err := body.WriteTo(&whole); err == nil {
+	whole := wholeEvents{x: x}
+	_, err := body.WriteTo(&whole)
+	if err == errTooMuch {
+		writeError(x.ctx, openai.ErrUpstream(err))
+	} else if err == nil {
 		x.ctx.Response.SetBodyRaw(whole.Bytes())
 	}
+}
+
+// wholeEvents collects a stream that is sent when it is whole.
+type wholeEvents struct {
+	bytes.Buffer
+	x *exchange
+}
+
+var errTooMuch = errors.New("a stream of more than MAX_ANSWER_BYTES for a client that speaks HTTP/1.0")
+
+// Write implements io.Writer.
+func (w *wholeEvents) Write(p []byte) (int, error) {
+	if w.Len()+len(p) > w.x.s.MaxAnswerBytes {
+		w.x.s.limits.answerBytes.Inc()
+		w.x.status = 502
+		return 0, errTooMuch
+	}
+	return w.Buffer.Write(p)
 }
 
 // SupportsBodyWriteTo implements fasthttp.BodyWriterTo.

@@ -58,6 +58,7 @@ func (s *Server) ask(x *exchange, t *route.Target) error {
 	}
 	x.failedIn = x.attempt.Phase()
 	x.attempt.Close()
+	x.forgetAnswer()
 	return err
 }
 

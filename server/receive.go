@@ -18,21 +18,22 @@ func (x *exchange) receive() error {
 		return x.receiveError(status)
 	}
 	x.status = status
-	x.forgetAnswer()
 	if isEventStream(x.attempt.Header().ContentType()) {
 		return x.receiveEvents()
 	}
 	return x.receiveAnswer()
 }
 
-// forgetAnswer drops what an earlier attempt said before it failed: it is not
-// sent, and bills nothing. A replay is compared with the text, which the client
-// has heard.
+// forgetAnswer drops what an attempt said before it failed: it is not sent, and
+// bills nothing. What the client has heard of an answer that is to be resumed
+// stays: the next replay is compared with that, and with nothing else.
 func (x *exchange) forgetAnswer() {
-	x.hasUsage = false
-	if !x.events.replay.active {
-		x.text, x.moreText, x.firstAt = x.text[:0], 0, 0
+	x.hasUsage, x.moreText = false, 0
+	if r := &x.events.replay; r.resumed {
+		x.text = x.text[:r.heard]
+		return
 	}
+	x.text, x.firstAt = x.text[:0], 0
 }
 
 func (x *exchange) receiveError(status int) error {

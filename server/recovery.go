@@ -40,6 +40,8 @@ func (x *exchange) holding() bool {
 // replay compares a second telling of an answer with what the client has
 // heard of the first. Its zero value is no replay.
 type replay struct {
+	resumed  bool // the client has heard a beginning, whose text is this long:
+	heard    int
 	active   bool // nothing new has been said yet
 	at       int  // how much of the heard text it has repeated
 	diverged bool
@@ -60,23 +62,23 @@ func (x *exchange) resume() bool {
 	if x.failed() {
 		first.Provider.Meter.Truncated.Inc()
 	}
-	result := "failed"
+	x.asked++ // the attempt that began well; ask counts those that did not
+	heard, result := len(x.text), "failed"
 	defer func() { x.s.metrics.StreamRecovered(result) }()
 	for cause, v := broken, (verdict{next: true}); v != (verdict{}); {
 		x.attempt.Close()
-		x.asked++
 		x.lastErr = cause
 		t := x.s.follow(x, x.target, v)
 		if t == nil {
 			break
 		}
-		e.open, e.replay = false, replay{active: true, scratch: e.replay.scratch}
+		e.open, e.replay = false, replay{resumed: true, heard: heard, active: true, scratch: e.replay.scratch}
 		if cause = x.s.ask(x, t); cause == nil && e.open {
 			result = "spliced"
 			return true
 		}
 		// Whatever the replay said is not the end of what the client heard.
-		e.finishes, e.finished, e.done, x.hasUsage = 0, false, false, false
+		e.finishes, e.finished, e.done = 0, false, false
 		if e.replay.diverged || x.stopped() != running || cause == nil {
 			x.abandoned()
 			break
