@@ -49,7 +49,7 @@ func (r *Registry) Forget(l Live) {
 	for name, p := range r.providers {
 		judge(&p.entry, None, name, None)
 	}
-	for name, n := range r.rateLimited {
+	for name, n := range r.keyLimits {
 		judge(&n.entry, None, None, name)
 	}
 }
@@ -63,7 +63,7 @@ func (r *Registry) dropLocked(drop func(*entry) bool) {
 		return r.droppedLocked(drop, &q.entry, requestBuckets.lines()+int64(len(*q.statuses.Load())))
 	})
 	for k, t := range r.tokens {
-		if r.droppedLocked(drop, &t.entry, int64(len(tokenTypes))) {
+		if r.droppedLocked(drop, &t.entry, tokenLines) {
 			delete(r.tokens, k)
 		}
 	}
@@ -77,9 +77,9 @@ func (r *Registry) dropLocked(drop func(*entry) bool) {
 			delete(r.providers, name)
 		}
 	}
-	for name, n := range r.rateLimited {
-		if r.droppedLocked(drop, &n.entry, 1) {
-			delete(r.rateLimited, name)
+	for name, n := range r.keyLimits {
+		if r.droppedLocked(drop, &n.entry, n.lines()) {
+			delete(r.keyLimits, name)
 		}
 	}
 }

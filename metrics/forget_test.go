@@ -20,7 +20,7 @@ func TestForget(t *testing.T) {
 		q.Done(200, time.Second)
 		q.Tokens(1, 2, 3, 4)
 	}
-	r.RateLimited(alice).Inc()
+	r.KeyLimits(alice, false).Requests.Inc()
 	r.Requests(Key{None, None, Other, None, Anonymous}).Done(401, 0)
 
 	mentions := func(what string) (n int) {
@@ -82,7 +82,7 @@ func TestForgetWithoutScrapes(t *testing.T) {
 		name := r.Label(fmt.Sprint("name ", i))
 		r.Provider(name)
 		r.Model(name, name)
-		r.RateLimited(name)
+		r.KeyLimits(name, false)
 		q := r.Requests(Key{Model: name, Provider: name, APIKey: name})
 		q.Done(200, 0)
 		q.Tokens(1, 1, 1, 1)
@@ -91,7 +91,7 @@ func TestForgetWithoutScrapes(t *testing.T) {
 	if n := r.series.Load(); n > 500 {
 		t.Errorf("%d series are booked", n)
 	}
-	if n := len(r.requests.all()) + len(r.tokens) + len(r.models) + len(r.providers) + len(r.rateLimited); n > 10 {
+	if n := len(r.requests.all()) + len(r.tokens) + len(r.models) + len(r.providers) + len(r.keyLimits); n > 10 {
 		t.Errorf("%d entries are kept", n)
 	}
 }
@@ -156,7 +156,7 @@ func TestForgettingWhileCounting(t *testing.T) {
 				q.Tokens(1, 1, 1, 1)
 				r.Provider(name).SetHealthy(false)
 				r.Model(name, name).TTFT.Observe(1)
-				r.RateLimited(name).Inc()
+				r.KeyLimits(name, false).Requests.Inc()
 				if i%50 == 0 {
 					r.Forget(Live{Models: set(name), Providers: set(name), APIKeys: set(name)})
 				}

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 )
 
@@ -35,6 +36,18 @@ func (p *page) sample(family, labels, extra, value string, n int64) {
 	p.begin(family)
 	p.series(family, "", labels, extra, value)
 	p.buf = strconv.AppendInt(p.buf, n, 10)
+	p.buf = append(p.buf, '\n')
+}
+
+// float prints one line of a value that need not be whole.
+func (p *page) float(family, labels string, value float64) {
+	p.begin(family)
+	p.series(family, "", labels, "", "")
+	if math.IsInf(value, 1) {
+		p.buf = append(p.buf, "+Inf"...)
+	} else {
+		p.buf = strconv.AppendFloat(p.buf, value, 'f', -1, 64)
+	}
 	p.buf = append(p.buf, '\n')
 }
 

@@ -43,7 +43,12 @@ func sampleRegistry() *Registry {
 	m := r.Model(gpt4, main)
 	m.TTFT.Observe(230 * time.Millisecond)
 	m.TokensPerSecond.Observe(61.5)
-	r.RateLimited(alice).Inc()
+	limits := r.KeyLimits(alice, true)
+	limits.Requests.Inc()
+	limits.Budget.Inc()
+	limits.BudgetFunc(func() Budget { return Budget{Limit: 12_500_000, Spent: 1} })
+	q.Cost(1_500_000, true)
+	q.Cost(0, false)
 
 	r.Overhead(Admit).Observe(7 * time.Microsecond)
 	r.Overhead(Relay).Observe(900)

@@ -73,24 +73,24 @@ type Registry struct {
 	labels   labelTable
 	lastPage atomic.Int64 // bytes of the last scrape, about what the next one needs
 
-	mu          sync.Mutex // guards what follows and every change of requests; counting never takes it
-	tokens      map[tokensKey]*tokenCounts
-	providers   map[Label]*Provider
-	models      map[modelKey]*Model
-	rateLimited map[Label]*limited
-	active      map[Label]*atomic.Int64
+	mu        sync.Mutex // guards what follows and every change of requests; counting never takes it
+	tokens    map[tokensKey]*tokenCounts
+	providers map[Label]*Provider
+	models    map[modelKey]*Model
+	keyLimits map[Label]*KeyLimits
+	active    map[Label]*atomic.Int64
 }
 
 // New makes the registry of one gateway.
 func New(o Options) *Registry {
 	r := &Registry{
-		set:         metrics.NewSet(),
-		maxSeries:   int64(o.MaxSeries),
-		tokens:      map[tokensKey]*tokenCounts{},
-		providers:   map[Label]*Provider{},
-		models:      map[modelKey]*Model{},
-		rateLimited: map[Label]*limited{},
-		active:      map[Label]*atomic.Int64{},
+		set:       metrics.NewSet(),
+		maxSeries: int64(o.MaxSeries),
+		tokens:    map[tokensKey]*tokenCounts{},
+		providers: map[Label]*Provider{},
+		models:    map[modelKey]*Model{},
+		keyLimits: map[Label]*KeyLimits{},
+		active:    map[Label]*atomic.Int64{},
 	}
 	if r.maxSeries == 0 {
 		r.maxSeries = DefaultMaxSeries

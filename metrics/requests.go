@@ -135,23 +135,43 @@ type tokensKey struct{ Model, Provider, APIKey Label }
 
 type tokenCounts struct {
 	entry
-	key tokensKey
-	n   [len(tokenTypes)]Counter
+	key      tokensKey
+	n        [len(tokenTypes)]Counter
+	cost     Counter // millionths of a US dollar
+	unpriced Counter // requests without a price
 }
 
+const tokenLines = int64(len(tokenTypes)) + 2
+
 var tokenTypes = [...]string{"prompt", "completion", "cached", "reasoning"}
+
+// Cost adds what one request did cost, in millionths of a US dollar. Call it
+// for every request that Tokens is called for.
+func (q *Requests) Cost(millionths int64, priced bool) {
+	t := q.used()
+	t.cost.AddInt64(max(millionths, 0))
+	if !priced {
+		t.unpriced.Inc()
+	}
+}
 
 // Tokens adds what one request used. Cached are part of the prompt, reasoning
 // part of the completion. Below zero is nothing.
 func (q *Requests) Tokens(prompt, completion, cached, reasoning int64) {
+	t := q.used()
+	for i, n := range [...]int64{prompt, completion, cached, reasoning} {
+		t.n[i].AddInt64(max(n, 0))
+	}
+}
+
+// used returns where tokens and money are counted.
+func (q *Requests) used() *tokenCounts {
 	t := q.tokens.Load()
 	if t == nil {
 		t = q.registry.tokenCounts(tokensKey{q.key.Model, q.key.Provider, q.key.APIKey})
 		q.tokens.Store(t)
 	}
-	for i, n := range [...]int64{prompt, completion, cached, reasoning} {
-		t.n[i].AddInt64(max(n, 0))
-	}
+	return t
 }
 
 func (r *Registry) tokenCounts(k tokensKey) *tokenCounts {
@@ -159,7 +179,7 @@ func (r *Registry) tokenCounts(k tokensKey) *tokenCounts {
 	defer r.mu.Unlock()
 	t := r.tokens[k]
 	if t == nil {
-		r.series.Add(int64(len(tokenTypes))) // k belongs to Requests that found room
+		r.series.Add(tokenLines) // k belongs to Requests that found room
 		t = &tokenCounts{key: k}
 		t.labels = r.labels.render("model", k.Model, "provider", k.Provider, "api_key_name", k.APIKey)
 		r.tokens[k] = t

@@ -85,7 +85,7 @@ func TestNoRequestIsLost(t *testing.T) {
 			q := r.Requests(k)
 			q.Done(rapid.IntRange(0, 700).Draw(t, "status"), time.Millisecond)
 			q.Tokens(2, 0, 0, 0)
-			r.RateLimited(k.APIKey).Inc()
+			r.KeyLimits(k.APIKey, rapid.Bool().Draw(t, "metered")).Requests.Inc()
 			r.Model(k.Model, k.Provider).TTFT.Observe(1)
 		}
 		m := samples(t, scrape(t, r))

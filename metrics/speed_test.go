@@ -13,7 +13,7 @@ import (
 func TestCountingAllocatesNothing(t *testing.T) {
 	r := New(Options{})
 	k := Key{r.Label("POST"), r.Label("/v1/chat/completions"), r.Label("gpt-4"), r.Label("a"), r.Label("alice")}
-	p, m, active, limited := r.Provider(k.Provider), r.Model(k.Model, k.Provider), r.Active(k.Endpoint), r.RateLimited(k.APIKey)
+	p, m, active, limits := r.Provider(k.Provider), r.Model(k.Model, k.Provider), r.Active(k.Endpoint), r.KeyLimits(k.APIKey, false)
 	count := func() {
 		active.Add(1)
 		q := r.Requests(k)
@@ -30,7 +30,7 @@ func TestCountingAllocatesNothing(t *testing.T) {
 		r.Cancelled("event")
 		r.UsageRecords("counted")
 		r.TokenJobs("counted")
-		limited.Inc()
+		limits.Requests.Inc()
 		active.Add(-1)
 	}
 	if n := testing.AllocsPerRun(1000, count); n != 0 {

@@ -35,13 +35,13 @@ func (r *Registry) WriteTo(w io.Writer) (int64, error) {
 // snapshot is everything that comes and goes, as it was at one moment, in the
 // order of its labels. The counts in it go on counting.
 type snapshot struct {
-	requests    []*Requests
-	tokens      []*tokenCounts
-	models      []*Model
-	providers   []*Provider
-	present     []*Provider // the providers that are configured
-	rateLimited []*limited
-	active      []gauge
+	requests  []*Requests
+	tokens    []*tokenCounts
+	models    []*Model
+	providers []*Provider
+	present   []*Provider // the providers that are configured
+	keyLimits []*KeyLimits
+	active    []gauge
 }
 
 type gauge struct {
@@ -62,7 +62,7 @@ func (r *Registry) gather() snapshot {
 		}
 	}
 	s.providers = values(r.providers)
-	s.rateLimited = values(r.rateLimited)
+	s.keyLimits = values(r.keyLimits)
 	for endpoint, n := range r.active {
 		s.active = append(s.active, gauge{entry{labels: r.labels.render("endpoint", endpoint)}, n.Load()})
 	}
@@ -73,7 +73,7 @@ func (r *Registry) gather() snapshot {
 	sortByLabels(s.models)
 	sortByLabels(s.providers)
 	sortByLabels(s.present)
-	sortByLabels(s.rateLimited)
+	sortByLabels(s.keyLimits)
 	slices.SortFunc(s.active, func(a, b gauge) int { return cmp.Compare(a.labels, b.labels) })
 	return s
 }
@@ -107,9 +107,7 @@ func (s *snapshot) write(p *page, r *Registry) {
 	for phase := range phases {
 		p.histogram("llm_proxy_overhead_seconds", `phase="`+phase.String()+`"`, &r.overhead[phase].histogram)
 	}
-	for _, l := range s.rateLimited {
-		p.sample("llm_proxy_rate_limited_total", l.labels, "", "", int64(l.n.Get()))
-	}
+	s.writeKeyLimits(p)
 }
 
 func (s *snapshot) writeRequests(p *page) {
@@ -128,6 +126,12 @@ func (s *snapshot) writeRequests(p *page) {
 		for i := range t.n {
 			p.sample("llm_proxy_tokens_total", t.labels, "token_type", tokenTypes[i], int64(t.n[i].Get()))
 		}
+	}
+	for _, t := range s.tokens {
+		p.float("llm_proxy_cost_usd_total", t.labels, usd(int64(t.cost.Get())))
+	}
+	for _, t := range s.tokens {
+		p.sample("llm_proxy_unpriced_requests_total", t.labels, "", "", int64(t.unpriced.Get()))
 	}
 }
 

@@ -14,12 +14,12 @@ import (
 // Caller is a client key and what it may do. It is immutable but for its
 // limits, which all Tables that know the key share.
 type Caller struct {
-	ID      int64
-	Name    string
-	Label   metrics.Label
-	Bucket  *ratelimit.Bucket // nil is unlimited
-	Seats   *ratelimit.Seats  // nil is unlimited
-	Limited *metrics.Counter  // requests that the bucket refused
+	ID     int64
+	Name   string
+	Label  metrics.Label
+	Bucket *ratelimit.Bucket // nil is unlimited
+	Seats  *ratelimit.Seats  // nil is unlimited
+	Limits *metrics.KeyLimits
 
 	tokens  *ratelimit.Allowance // nil is unlimited
 	purse   *budget.Purse        // nil is unlimited
@@ -50,7 +50,7 @@ func (b *Builder) newCaller(c *config.Credential) (*Caller, [32]byte, error) {
 	}
 	label := b.Metrics.Label(c.Name)
 	caller := &Caller{
-		ID: c.ID, Name: c.Name, Label: label, Limited: b.Metrics.RateLimited(label), all: len(c.AllowedModels) == 0,
+		ID: c.ID, Name: c.Name, Label: label, all: len(c.AllowedModels) == 0,
 	}
 	b.limit(caller, c)
 	caller.allowed = newModels()

@@ -5,6 +5,7 @@ import (
 
 	"llmproxy/budget"
 	"llmproxy/config"
+	"llmproxy/metrics"
 	"llmproxy/ratelimit"
 )
 
@@ -24,11 +25,24 @@ func (b *Builder) limit(caller *Caller, c *config.Credential) {
 		period := budget.Every(c.BudgetPeriod.Since, c.BudgetPeriod.Until)
 		caller.purse = b.Purses.Get(c.ID, int64(*c.Budget), string(c.BudgetPeriod), period)
 	}
+	caller.Limits = b.Metrics.KeyLimits(caller.Label, caller.Meters() || caller.Seats != nil)
+	caller.Limits.BudgetFunc(caller.budgetFunc())
 	if caller.Meters() {
 		caller.typical = b.Buckets.Typical(c.ID)
 	}
 	if !c.ExpiresAt.IsZero() {
 		caller.expires = c.ExpiresAt.UnixNano()
+	}
+}
+
+// budgetFunc reads the purse for the metrics; nil without one.
+func (c *Caller) budgetFunc() func() metrics.Budget {
+	if c.purse == nil {
+		return nil
+	}
+	return func() metrics.Budget {
+		s := c.purse.State(time.Now().UnixNano())
+		return metrics.Budget{Limit: s.Limit, Spent: s.Spent}
 	}
 }
 

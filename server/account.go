@@ -5,8 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"llmproxy/config"
 	"llmproxy/metrics"
 	"llmproxy/openai"
+	"llmproxy/route"
 	"llmproxy/tokens"
 	"llmproxy/usage"
 )
@@ -15,7 +17,8 @@ import (
 // counted by the token pool, which takes the prompt and the text over. Nothing
 // here waits.
 func (s *Server) account(x *exchange, end ending, counts *metrics.Requests, took time.Duration) {
-	b := bill{s: s, counts: counts, record: x.record(end, took)}
+	b := bill{s: s, counts: counts, record: x.record(end, took), held: x.held, price: x.price()}
+	x.held = route.Held{}
 	switch {
 	case x.hasUsage:
 		b.record.Source = usage.Upstream
@@ -34,13 +37,22 @@ type bill struct {
 	s      *Server
 	counts *metrics.Requests
 	record usage.Record
+	held   route.Held    // until settle
+	price  *config.Price // nil: none is declared
 }
 
+// settle charges what was used, and sets free what was not.
 func (b *bill) settle() {
 	r := &b.record
-	if r.Source != usage.None {
+	used := config.Tokens{Prompt: r.Prompt, Completion: r.Completion, Cached: r.Cached, Reasoning: r.Reasoning}
+	answered := r.Source != usage.None
+	if answered {
+		cost := b.price.Cost(used)
+		r.CostMicroUSD = int64(cost)
 		b.counts.Tokens(r.Prompt, r.Completion, r.Cached, r.Reasoning)
+		b.counts.Cost(r.CostMicroUSD, b.price != nil)
 	}
+	b.held.Settle(used, config.USD(r.CostMicroUSD), answered && r.Completion > 0, now())
 	b.s.metrics.UsageRecords(r.Source.String())
 	b.s.sink.Record(*r)
 }
@@ -145,6 +157,15 @@ func tallyPart(t *tokens.Tally, p openai.Part) {
 	case openai.PartUnknown:
 		t.Unknown()
 	}
+}
+
+// price is what the provider that answered takes for the model.
+func (x *exchange) price() *config.Price {
+	if x.target == nil {
+		return nil
+	}
+	public := string(x.public)
+	return x.target.Provider.Price(x.target.Provider.UpstreamName(public), public)
 }
 
 // record describes the request that has ended. It holds copies only.

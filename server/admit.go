@@ -17,6 +17,9 @@ func (s *Server) admit(x *exchange) error {
 	if err := s.charge(&x.ctx.Response.Header, x.caller, x.startAt); err != nil {
 		return err
 	}
+	if err := x.sit(); err != nil {
+		return err
+	}
 	if err := s.letIn(x); err != nil {
 		return err
 	}
@@ -26,7 +29,14 @@ func (s *Server) admit(x *exchange) error {
 	if err := x.parsed.Parse(x.body); err != nil {
 		return err
 	}
-	return x.findRoute()
+	if err := x.findRoute(); err != nil {
+		return err
+	}
+	if err := x.hold(); err != nil {
+		return err
+	}
+	x.admitted = true
+	return nil
 }
 
 // letIn refuses work while the gateway drains or has more to do than it can.

@@ -23,6 +23,7 @@ type endpoint struct {
 	dialect    dialect
 	needsModel bool // OpenAI demands a model; without one any provider that serves every model is asked
 	counted    bool // tokens are counted when the provider sends no usage
+	answers    bool // with tokens of the model's own
 	json       bool // a 2xx answer that is not an event stream must be JSON
 
 	label  metrics.Label
@@ -32,10 +33,10 @@ type endpoint struct {
 // forwarded lists the endpoints that go to providers.
 func forwarded() []*endpoint {
 	return []*endpoint{
-		{path: "/v1/chat/completions", dialect: completions, needsModel: true, counted: true, json: true},
-		{path: "/v1/completions", dialect: completions, needsModel: true, counted: true, json: true},
+		{path: "/v1/chat/completions", dialect: completions, needsModel: true, counted: true, answers: true, json: true},
+		{path: "/v1/completions", dialect: completions, needsModel: true, counted: true, answers: true, json: true},
 		{path: "/v1/embeddings", needsModel: true, counted: true, json: true},
-		{path: "/v1/responses", dialect: responses, counted: true, json: true},
+		{path: "/v1/responses", dialect: responses, counted: true, answers: true, json: true},
 		{path: "/v1/moderations", json: true},
 		{path: "/v1/images/generations", json: true},
 		{path: "/v1/audio/speech", needsModel: true},

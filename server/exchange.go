@@ -10,6 +10,7 @@ import (
 	"llmproxy/config"
 	"llmproxy/downstream"
 	"llmproxy/openai"
+	"llmproxy/ratelimit"
 	"llmproxy/route"
 	"llmproxy/upstream"
 )
@@ -91,9 +92,14 @@ type journey struct {
 	usage    openai.Usage
 	hasUsage bool
 
-	status  int
-	entered bool // through the limiter
-	settled bool
+	held  route.Held        // of the caller's tokens and money, until it is billed
+	quota ratelimit.Verdict // of the caller's tokens; no limit, no headers
+
+	status   int
+	seated   bool // on one of the caller's seats
+	entered  bool // through the limiter
+	admitted bool // whatever its end, there is a record of it
+	settled  bool
 }
 
 // stopReason says who ended an exchange from outside.

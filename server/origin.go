@@ -16,7 +16,7 @@ import (
 func identify(ctx *fasthttp.RequestCtx, table *route.Table) (*route.Caller, error) {
 	caller := table.Caller(credential(ctx))
 	switch {
-	case caller == nil:
+	case caller == nil || caller.Expired(now()):
 		return nil, openai.ErrInvalidKey()
 	case table.Open() && crossOrigin(&ctx.Request.Header):
 		return nil, openai.ErrCrossOrigin()

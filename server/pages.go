@@ -105,7 +105,7 @@ func (s *Server) charge(h *fasthttp.ResponseHeader, caller *route.Caller, now in
 	if verdict.OK {
 		return nil
 	}
-	caller.Limited.Inc()
+	caller.Limits.Requests.Inc()
 	writeRateHeaders(h, verdict)
 	return openai.ErrRateLimited(verdict.RetryAfter)
 }

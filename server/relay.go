@@ -94,6 +94,9 @@ var (
 func (x *exchange) writeOwnHeaders() {
 	h := &x.ctx.Response.Header
 	h.SetCanonical(headerRequestID, x.answerID())
+	if x.quota.Limit > 0 {
+		writeQuotaHeaders(h, x.quota)
+	}
 	if x.clientID && len(x.upID) > 0 {
 		h.SetCanonical(headerUpstreamID, x.upID)
 	}

@@ -29,6 +29,7 @@ func (s *Server) settle(x *exchange, end ending) {
 	s.inflight.remove(x)
 	x.watch.Stop()
 	x.attempt.Close()
+	x.leaveSeat()
 	if x.entered {
 		s.Limiter.Leave()
 	}
@@ -41,7 +42,7 @@ func (s *Server) settle(x *exchange, end ending) {
 	})
 	counts.Done(x.status, took)
 	s.countEnding(x, end)
-	if end.outcome != usage.Refused {
+	if x.admitted || end.outcome != usage.Refused {
 		s.account(x, end, counts, took)
 	}
 	s.journal.request(x, end, took)
