@@ -42,55 +42,22 @@ func endLoad(t *testing.T, g *inProcess, load *crowd) {
 	g.stopAndWait(t)
 }
 
-// TestDatabaseThatStandsStill (R42): all processes of PostgreSQL are stopped
-// where they are: connections stay open and nothing answers. Administrators
-// are told in time, clients do not notice, and what changes afterwards serves
-// soon.
-func TestDatabaseThatStandsStill(t *testing.T) {
-	t.Parallel()
-	server := pgtest.NewServer(t)
-	g, load := startUnderLoad(t, server.URL())
-	server.Freeze(t)
-	thaw := sync.OnceFunc(func() { server.Thaw(t) })
-	t.Cleanup(thaw)
-	load.goesOn(t, 50)
-	refusesWithin(t, g, 2*time.Second)
-	load.goesOn(t, 50)
-	thaw()
-	began := time.Now()
-	raise(t, server)
-	g.reaches(t, versionOf(t, server))
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("the gateway caught up %v after the database went on", took)
-	}
-	adminHand{g}.set(t, "providers", 1, fields{"weight": 3})
-	endLoad(t, g, load)
-}
-
 // TestDatabaseThatIsSlow (R42): with a second of delay on every word from the
-// database clients do not notice, and an administrator is answered in time
-// though not well. A change made elsewhere comes to serve within a quarter of
-// a minute (looked at with -rounds 1), and soon after the delay is over.
+// database a change made elsewhere comes to serve all the same, after some
+// fifteen seconds. It runs with -rounds alone; TestDatabaseOutageUnderLoad has
+// the rest.
 func TestDatabaseThatIsSlow(t *testing.T) {
+	if *rounds == 0 {
+		t.Skip("a quarter of a minute: -rounds 1")
+	}
 	t.Parallel()
 	server := pgtest.NewServer(t)
 	wire := newWire(t, server.URL())
 	g, load := startUnderLoad(t, wire.url(server.URL()))
 	wire.delay.Store(int64(time.Second))
-	load.goesOn(t, 50)
-	answersWithin(t, g, 4*time.Second)
 	raise(t, server)
-	if *rounds > 0 {
-		servesSlowly(t, g, versionOf(t, server))
-	}
-
+	servesSlowly(t, g, versionOf(t, server))
 	wire.delay.Store(0)
-	began := time.Now()
-	raise(t, server)
-	g.reaches(t, versionOf(t, server))
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("the gateway caught up %v after the delay was over", took)
-	}
 	endLoad(t, g, load)
 }
 
@@ -105,16 +72,6 @@ func servesSlowly(t *testing.T, g *inProcess, version int64) {
 		t.Errorf("version %d does not come to serve; %d serves", version, g.served(t))
 	}
 	t.Logf("a change served after %v", time.Since(began))
-}
-
-// answersWithin asks for what needs the database; well or 503, but in time.
-func answersWithin(t *testing.T, g *inProcess, limit time.Duration) {
-	t.Helper()
-	began := time.Now()
-	status, answer := g.admin(t, "PATCH", "/providers/1", fields{"weight": 2})
-	if took := time.Since(began); status != 200 && status != 503 || took > limit {
-		t.Errorf("%d %v after %v, want 503 or 200 within %v", status, answer, took, limit)
-	}
 }
 
 // TestDatabaseLocks (R43): who holds a lock and goes away holds up neither

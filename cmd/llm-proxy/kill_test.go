@@ -67,9 +67,9 @@ func TestKillDuringAdminWrites(t *testing.T) {
 				rounds, l.base, windows[len(windows)/2], windows[len(windows)-1])
 		})
 	}
-	f("sqlite", orRounds(8), func(*testing.T) map[string]string { return map[string]string{} },
+	f("sqlite", orRounds(5), func(*testing.T) map[string]string { return map[string]string{} },
 		func(*testing.T, string) {})
-	f("postgresql", orRounds(6), func(t *testing.T) map[string]string { return map[string]string{"DB_URL": pgtest.New(t)} },
+	f("postgresql", orRounds(4), func(t *testing.T) map[string]string { return map[string]string{"DB_URL": pgtest.New(t)} },
 		awaitNoBackends)
 }
 
@@ -131,7 +131,7 @@ func TestKillDatabaseDuringAdminWrites(t *testing.T) {
 	if wrong := l.check(); wrong != nil {
 		t.Fatal(wrong)
 	}
-	for round := range orRounds(3) {
+	for round := range orRounds(2) {
 		writers := l.write(nil)
 		l.reaches(t, 1+rand.Int64N(20))
 		<-time.After(rand.N(5 * time.Millisecond)) // any moment of a write

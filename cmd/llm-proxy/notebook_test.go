@@ -18,7 +18,7 @@ import (
 type notebook struct {
 	url, adminKey string
 	client        *http.Client
-	rows          []*entry
+	rows          []*note
 
 	acknowledged atomic.Int64 // writes, since the last check
 	unsure       atomic.Int64 // writes that were cut off since then: done or not
@@ -29,9 +29,9 @@ type notebook struct {
 	refusals []string   // that were not 503: no write deserves another one
 }
 
-// entry is a row that one writer changes. Each of its fields is made of its
+// note is a row that one writer changes. Each of its fields is made of its
 // step, so that a row that is half of one write and half of another shows.
-type entry struct {
+type note struct {
 	table, name string
 	id          int64
 	next        int // step of the next write
@@ -44,9 +44,9 @@ type entry struct {
 func newNotebook(writers int) *notebook {
 	l := &notebook{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: writers}, Timeout: 20 * time.Second}}
 	for w := range writers {
-		l.rows = append(l.rows, &entry{table: "providers", name: fmt.Sprintf("p%d", w)})
+		l.rows = append(l.rows, &note{table: "providers", name: fmt.Sprintf("p%d", w)})
 		for i := range 3 {
-			l.rows = append(l.rows, &entry{table: "credentials", name: fmt.Sprintf("c%d-%d", w, i)})
+			l.rows = append(l.rows, &note{table: "credentials", name: fmt.Sprintf("c%d-%d", w, i)})
 		}
 	}
 	return l
@@ -75,7 +75,7 @@ func (l *notebook) write(stop <-chan struct{}) *sync.WaitGroup {
 }
 
 // change makes one write to a row, and reports whether it was acknowledged.
-func (l *notebook) change(e *entry) bool {
+func (l *notebook) change(e *note) bool {
 	e.next++
 	method, path, body, to := "POST", "/"+e.table, e.fields(e.next), e.next
 	switch {
@@ -119,10 +119,10 @@ func (l *notebook) refused(what string, status int) {
 }
 
 // key is a client key of the row's.
-func (e *entry) key() string { return "sk-of-the-notebook-0123456789-" + e.name }
+func (e *note) key() string { return "sk-of-the-notebook-0123456789-" + e.name }
 
 // complete adds what a row must be made with.
-func (e *entry) complete(body map[string]any) {
+func (e *note) complete(body map[string]any) {
 	if e.table == "providers" {
 		body["api_base"], body["api_key"] = "http://127.0.0.1:9", e.key()
 		return
@@ -131,7 +131,7 @@ func (e *entry) complete(body map[string]any) {
 }
 
 // fields are what a row has at a step.
-func (e *entry) fields(step int) map[string]any {
+func (e *note) fields(step int) map[string]any {
 	if e.table == "providers" {
 		return map[string]any{
 			"provider_key": e.name, "weight": step, "priority": step % 1000,
@@ -184,7 +184,7 @@ func (l *notebook) checkVersion(version int64) (wrong []string) {
 }
 
 // settle takes the row that was found, nil for none, for the truth.
-func (e *entry) settle(row map[string]any) (fault string) {
+func (e *note) settle(row map[string]any) (fault string) {
 	step := 0
 	if row != nil {
 		e.id = int64(row["id"].(float64))

@@ -17,8 +17,8 @@ import (
 	"llmproxy/internal/pgtest"
 )
 
-// TestDatabaseOutageUnderLoad (R41, R42) stops, crashes and silences the database while
-// clients ask: none of them notices, administrators are told within two
+// TestDatabaseOutageUnderLoad (R41, R42) stops, crashes, silences, freezes and
+// slows down the database while clients ask: none of them notices, administrators are told within two
 // seconds, and what changed meanwhile serves soon after it is back.
 func TestDatabaseOutageUnderLoad(t *testing.T) {
 	if testing.Short() {
@@ -57,6 +57,8 @@ func TestDatabaseOutageUnderLoad(t *testing.T) {
 	f("stopped", func() { server.Stop(t) }, func() { server.Start(t) })
 	f("crashed", func() { server.Kill(t) }, func() { server.Start(t) })
 	f("silent", wire.freeze, wire.thaw)
+	f("standing still", func() { server.Freeze(t) }, func() { server.Thaw(t) })
+	f("slow", func() { wire.delay.Store(int64(time.Second)) }, func() { wire.delay.Store(0) })
 
 	for _, failure := range load.stop() {
 		t.Error(failure)
