@@ -11,7 +11,7 @@ import (
 // credentials to whoever asks from the right machine, and other spellings of
 // them. Loopback and private ranges (10/8, 172.16/12, 192.168/16, fc00::/7) and
 // 100.64/10, which Tailscale and carriers use, are where self-hosted models
-// live: they are not in the list. docs/operating.md tells operators.
+// live: they are not in the list. SECURITY.md tells operators.
 var refused = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),          // "this host": a connect to 0.0.0.0 reaches the loopback
 	netip.MustParsePrefix("169.254.0.0/16"),     // link-local: metadata of AWS, Azure, GCP and most others
