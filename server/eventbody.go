@@ -44,7 +44,7 @@ type wholeEvents struct {
 	x *exchange
 }
 
-var errTooMuch = errors.New("a stream of more than MAX_ANSWER_BYTES for a client that speaks HTTP/1.0")
+var errTooMuch = errors.New("more than MAX_ANSWER_BYTES of no known length for a client that speaks HTTP/1.0")
 
 // Write implements io.Writer.
 func (w *wholeEvents) Write(p []byte) (int, error) {

@@ -21,6 +21,20 @@ type rawBody struct {
 	err  error
 }
 
+// relayRest sends a long answer on as it comes. One whose length the provider did
+// not tell needs chunks: a client that cannot read them (HTTP/1.0) gets an error.
+func (s *Server) relayRest(x *exchange) {
+	length := x.attempt.ContentLength()
+	if length < 0 && !x.ctx.Request.Header.IsHTTP11() {
+		x.status = fail(x.ctx, openai.ErrUpstream(errTooMuch))
+		x.ctx.SetConnectionClose()
+		s.settle(x, ending{outcome: usage.Cancelled, phase: upstream.Body.String()})
+		return
+	}
+	x.streamed = true
+	x.ctx.Response.SetBodyStream(&rawBody{x: x}, int(length))
+}
+
 // tailBytes is enough for the usage object at the end of an embeddings answer.
 const tailBytes = 1 << 10
 

@@ -19,8 +19,7 @@ func (s *Server) relay(x *exchange) {
 	case x.events.open:
 		s.relayEvents(x)
 	case x.rest:
-		x.streamed = true
-		x.ctx.Response.SetBodyStream(&rawBody{x: x}, int(x.attempt.ContentLength()))
+		s.relayRest(x)
 	default:
 		s.relayWhole(x)
 	}

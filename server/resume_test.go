@@ -1,11 +1,6 @@
 package server_test
 
 import (
-	"bufio"
-	"io"
-	"net"
-	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -65,45 +60,5 @@ func TestLastFailedAttemptBillsNothing(t *testing.T) {
 	}
 	if rec := r.sink.wait(t, 1); rec.Source != usage.None || rec.Completion != 0 || rec.Outcome != usage.Failed {
 		t.Errorf("recorded %+v", rec)
-	}
-}
-
-// A client that cannot read chunks gets a stream when it is whole, if it is no
-// longer than an answer may be that is kept; a longer one is an error, not memory.
-func TestStreamForHTTP10IsBounded(t *testing.T) {
-	p := fakeprovider.Start(t)
-	r := start(t, serves(p), small)
-	f := func(words, status int) {
-		t.Helper()
-		p.Script(fakeprovider.Events(append(chunks(strings.SplitAfter(strings.Repeat("word ", words), " ")...), finish, doneMark)...))
-		conn, err := net.Dial("tcp", r.address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := io.WriteString(conn, "POST "+chat+" HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer "+clientKey+
-			"\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(len(helloSSE))+"\r\n\r\n"+helloSSE); err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if resp.StatusCode != status || err != nil {
-			t.Errorf("%d words: %d %s (%v)", words, resp.StatusCode, body, err)
-		}
-		if status == 200 && !listen(t, body).complete() {
-			t.Errorf("%d words: %s", words, body)
-		}
-	}
-	f(3, 200)
-	f(300, 502)
-	if n := r.metric("llm_proxy_limit_hits_total", `limit="max_answer_bytes"`); n != 1 {
-		t.Errorf("counted %v times", n)
-	}
-	if n := r.metric("llm_proxy_requests_total", `status_code="502"`); n != 1 {
-		t.Errorf("%v requests ended with 502", n)
 	}
 }
