@@ -39,6 +39,7 @@ func TestKillDuringAdminWrites(t *testing.T) {
 			options := gatewaytest.Options{Env: settings, Dir: t.TempDir(), MayFail: true}
 			l := newNotebook(4)
 			var windows []time.Duration
+			var acknowledged int64
 			for round := range rounds {
 				began := time.Now()
 				g := gatewaytest.Start(t, options)
@@ -53,6 +54,7 @@ func TestKillDuringAdminWrites(t *testing.T) {
 				<-time.After(rand.N(5 * time.Millisecond)) // any moment of a write
 				g.Kill(t)
 				writers.Wait()
+				acknowledged += l.acknowledged.Load()
 				l.client.CloseIdleConnections()
 				settled(t, settings["DB_URL"])
 			}
@@ -62,9 +64,12 @@ func TestKillDuringAdminWrites(t *testing.T) {
 				t.Errorf("at the end: %s", wrong)
 			}
 			l.client.CloseIdleConnections()
+			if acknowledged < int64(rounds) {
+				t.Errorf("%d writes were acknowledged in %d rounds: nothing was tried", acknowledged, rounds)
+			}
 			slices.Sort(windows)
-			t.Logf("%d kills, version %d at the end; it served again after %v (median), %v (most)",
-				rounds, l.base, windows[len(windows)/2], windows[len(windows)-1])
+			t.Logf("%d kills, %d writes acknowledged; it served again after %v (median), %v (most)",
+				rounds, acknowledged, windows[len(windows)/2], windows[len(windows)-1])
 		})
 	}
 	f("sqlite", orRounds(5), func(*testing.T) map[string]string { return map[string]string{} },
