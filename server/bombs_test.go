@@ -77,8 +77,8 @@ func peakHeap(f func()) int64 {
 // an error is cut, an event ends the stream, and an answer that a client wants
 // goes through in pieces. H09.
 func TestCompressedBombsOfProviders(t *testing.T) {
-	const size = 32 << 20
-	const bound = 12 << 20
+	const size = 16 << 20
+	const bound = 10 << 20
 	f := func(name, body string, a fakeprovider.Answer, check func(t *testing.T, resp *http.Response, got int64, head string, err error)) {
 		t.Run(name, func(t *testing.T) {
 			p := fakeprovider.Start(t)
@@ -145,7 +145,7 @@ func TestCompressedBombsOfProviders(t *testing.T) {
 func TestCompressedRequestsAreRefused(t *testing.T) {
 	p := fakeprovider.Start(t)
 	r := start(t, serves(p))
-	data := zipped(t, `{"model":"gpt-4","x":"`, "x", 32<<20)
+	data := zipped(t, `{"model":"gpt-4","x":"`, "x", 16<<20)
 	for _, coding := range []string{"gzip", "x-gzip", "deflate", "br", "zstd", "gzip, gzip", "identity, gzip", "unheard-of"} {
 		grown := peakHeap(func() {
 			c := r.dialRaw(t)
