@@ -17,7 +17,7 @@ import (
 // texts is raised for a long run, which takes some minutes a million:
 //
 //	go test ./tokens -run SameAsTiktoken -texts 1000000 -timeout 2h
-var texts = flag.Int("texts", 1500, "random texts of each encoding to compare with tiktoken-go; and a hundred times as many bytes of real ones")
+var texts = flag.Int("texts", 500, "random texts of each encoding to compare with tiktoken-go; and 300 times as many bytes of real ones")
 
 // scraps are what the patterns distinguish, alone or with their neighbours.
 var scraps = []string{
@@ -127,7 +127,7 @@ func realTexts(t *testing.T, root string, limit int, take func(text string)) {
 
 // Prose, code and tables; the languages that people write.
 func TestRealTextsSameAsTiktoken(t *testing.T) {
-	share := 100 * *texts / 3
+	share := 100 * *texts
 	for e := range encodings {
 		t.Run(e.String(), func(t *testing.T) {
 			t.Parallel()

@@ -44,12 +44,12 @@ func TestLongPiecesSameAsTiktoken(t *testing.T) {
 			same(t, &c, e, text, oracle(t, e).EncodeOrdinary(text))
 		}
 	}
-	for _, n := range []int{scanBytes - 1, scanBytes, scanBytes + 1, 127, 128, 129, 255, 256, 257, 1023, 4096, 4097} {
+	for _, n := range []int{scanBytes - 1, scanBytes, scanBytes + 1, 127, 128, 129, 255, 256, 257, 1023, 1025} {
 		f("a", n)
 		f(" ", n)
 	}
 	for _, scrap := range []string{"!", "ab", "abc", "数据处理", "🙂", "dGhpcyBpcyBiYXNlNjQ", "Ab", "\u0301", "=-", "\n ", "the"} {
-		f(scrap, 2000)
+		f(scrap, 700)
 	}
 }
 
@@ -68,12 +68,13 @@ func TestTournamentIsUsedAgain(t *testing.T) {
 // Every token of a vocabulary is found, and is itself as a text of one piece
 // would be; nothing else is found.
 func TestVocabularyIsWhole(t *testing.T) {
+	var padded []byte
 	for e := range encodings {
 		v := vocabularyOf(e)
 		words := 0
 		eachWord(t, e, func(word []byte, rank uint32) {
 			words++
-			padded := append(slices.Clone(word), "12345678"...)
+			padded = append(append(padded[:0], word...), "12345678"...)
 			if got := v.rank(padded, 0, len(word)); got != rank {
 				t.Fatalf("%s: %q has rank %d, want %d", e, word, got, rank)
 			}
