@@ -82,11 +82,11 @@ func TestTimeouts(t *testing.T) {
 
 // A limit of one read begins anew with each: a stream may last.
 func TestIdleLimitRolls(t *testing.T) {
-	const limit = 80 * time.Millisecond
+	const limit, events = 320 * time.Millisecond, 8
 	p := provide(t, func(p *peer) {
 		p.request()
 		p.say(streamHead)
-		for range 20 {
+		for range events {
 			time.Sleep(limit / 4) // the provider's pace
 			p.say("3\r\n:\n\n\r\n")
 		}
@@ -100,7 +100,7 @@ func TestIdleLimitRolls(t *testing.T) {
 	}
 	a.Await(Event)
 	got, err := read(&a)
-	if err != nil || got != strings.Repeat(":\n\n", 20) {
+	if err != nil || got != strings.Repeat(":\n\n", events) {
 		t.Errorf("got %d bytes and %v", len(got), err)
 	}
 	a.Close()
