@@ -41,7 +41,7 @@ func TestFaultTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := within(t, within(t, string(page), "bench", bench), "others", others)
+	want := withTable(t, withTable(t, string(page), "bench", bench), "others", others)
 	if *update {
 		if err := os.WriteFile(faultsPage, []byte(want), 0o600); err != nil {
 			t.Fatal(err)
@@ -53,8 +53,8 @@ func TestFaultTables(t *testing.T) {
 
 const tableHead = "| the provider | the client gets, in one piece | the client gets, as a stream |\n|---|---|---|\n"
 
-// within replaces what a page has between the marks of a name.
-func within(t *testing.T, page, name, text string) string {
+// withTable replaces what a page has between the marks of a name.
+func withTable(t *testing.T, page, name, text string) string {
 	t.Helper()
 	begin, end := "<!-- "+name+": made from cmd/llm-proxy/testdata/faults -->\n\n", "\n<!-- end -->"
 	before, rest, ok := strings.Cut(page, begin)

@@ -25,10 +25,13 @@ type answer struct {
 func (a answer) String() string { return fmt.Sprintf("%d %.1500s", a.status, a.body) }
 
 // soon waits, for a few seconds, until the claim holds.
-func soon(claim func() bool) bool {
+func soon(claim func() bool) bool { return within(10*time.Second, claim) }
+
+// within waits until the claim holds, but for a limit.
+func within(limit time.Duration, claim func() bool) bool {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); <-again.C {
+	for end := time.Now().Add(limit); time.Now().Before(end); <-again.C {
 		if claim() {
 			return true
 		}
