@@ -29,6 +29,7 @@ type Store interface {
 // again.
 type Batch struct {
 	Journal  uint64 // below 1<<63
+	Own      bool   // of this process, and not of one that has died
 	From, To int64
 	Records  []Record
 }

@@ -11,6 +11,7 @@ import (
 
 	"llmproxy/admin"
 	"llmproxy/breaker"
+	"llmproxy/budget"
 	"llmproxy/config"
 	"llmproxy/downstream"
 	"llmproxy/health"
@@ -47,6 +48,8 @@ type gateway struct {
 	sink     usage.Sink
 	ledger   *usage.Ledger // nil without USAGE_LEDGER
 	usage    *store.Usage  // nil without USAGE_LEDGER
+	purses   *budget.Purses
+	budgets  *budgetKeeper // nil without USAGE_LEDGER
 }
 
 // newGateway wires the parts. It opens files, and no network.
@@ -75,6 +78,8 @@ func (g *gateway) open() (err error) {
 	if err != nil {
 		return err
 	}
+	g.purses = budget.NewPurses()
+	builder.Purses = g.purses
 	source := route.Source(g.store)
 	if g.embedded() {
 		g.demo = &demoProvider{log: g.log}

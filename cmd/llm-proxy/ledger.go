@@ -24,9 +24,10 @@ func (g *gateway) openLedger() {
 		return
 	}
 	g.usage = store.OpenUsage(g.store, store.UsageOptions{Dir: g.o.DataDir, Days: g.o.UsageRetentionDays})
+	g.budgets = &budgetKeeper{Store: g.usage, purses: g.purses, spent: g.usage.Spent}
 	g.ledger = usage.NewLedger(usage.Options{
 		Dir: filepath.Join(g.o.DataDir, usageDir), Queue: g.o.UsageQueue, MaxBytes: g.o.UsageJournalMaxBytes,
-		Store: g.usage, Log: g.log,
+		Store: g.budgets, Log: g.log,
 	})
 	g.sink = g.ledger
 	g.showLedger()

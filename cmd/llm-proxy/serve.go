@@ -49,6 +49,9 @@ func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var following sync.WaitGroup
 	following.Go(func() { g.follow(background) })
+	if g.budgets != nil {
+		following.Go(func() { g.budgets.run(background) })
+	}
 	following.Go(func() { health.NewMonitor(g.watched).Run(background, time.Second) })
 	defer func() { stop(); following.Wait() }()
 
