@@ -1,0 +1,87 @@
+package store_test
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+
+	"llmproxy/internal/pgtest"
+	"llmproxy/store"
+	"llmproxy/usage"
+)
+
+// usageRecords is for the long form: `go test ./store -run LargeUsage -usage-records 10000000 -timeout 2h`.
+var usageRecords = flag.Int("usage-records", 20_000, "records that TestLargeUsageAnswersSoon asks about")
+
+// What people ask of a month of records is answered within two seconds, however
+// many there are: reports from the sums by the hour, the newest records by an
+// index.
+func TestLargeUsageAnswersSoon(t *testing.T) {
+	const limit = 2 * time.Second
+	f := func(name string, h *home) {
+		t.Run(name, func(t *testing.T) {
+			u := h.usage(t, 30)
+			began := time.Now()
+			loadMonth(t, u, *usageRecords)
+			t.Logf("%d records loaded in %v", *usageRecords, time.Since(began))
+			h.edit(t, "ANALYZE")
+			for _, groups := range [][]string{{}, {"day"}, {"hour"}, {"key"}, {"model", "provider"}, {"day", "key", "model"}} {
+				began := time.Now()
+				rows, err := u.Sums(ctx(t), store.UsageQuery{GroupBy: groups, UsageFilter: store.UsageFilter{From: today().AddDate(0, 0, -30)}})
+				took := time.Since(began)
+				var n int64
+				for _, r := range rows {
+					n += r.Requests
+				}
+				if err != nil || took > limit || len(rows) < store.MaxUsageRows && n != int64(*usageRecords) {
+					t.Errorf("sums by %v: %v after %v, %d requests", groups, err, took, n)
+				}
+				t.Logf("sums by %v: %d rows in %v", groups, len(rows), took)
+			}
+			key := int64(7)
+			for what, f := range map[string]store.UsageFilter{
+				"all": {}, "key": {KeyID: &key}, "model": {Model: "model-3"}, "provider": {Provider: "provider-1"},
+				"endpoint": {Endpoint: "/v1/embeddings"}, "outcome": {Outcome: "truncated"}, "key and outcome": {KeyID: &key, Outcome: "truncated"},
+			} {
+				began := time.Now()
+				records, err := u.Latest(ctx(t), f, store.UsageCursor{At: today().AddDate(0, 0, -10)}, 100)
+				took := time.Since(began)
+				if err != nil || took > limit || len(records) == 0 {
+					t.Errorf("latest by %s: %d records, %v after %v", what, len(records), err, took)
+				}
+				t.Logf("latest by %s: %d records in %v", what, len(records), took)
+			}
+		})
+	}
+	f("sqlite", sqliteHome(t))
+	f("postgresql", postgresHome(t, pgtest.New(t)))
+}
+
+// loadMonth spreads records over 29 days, 50 keys, 20 models and 4 providers.
+func loadMonth(t *testing.T, u *store.Usage, n int) {
+	t.Helper()
+	const batch = 2048
+	records := make([]usage.Record, 0, batch)
+	step := 29 * 24 * time.Hour / time.Duration(n)
+	for i := 0; i < n; {
+		records = records[:0]
+		from := int64(i)
+		for ; len(records) < batch && i < n; i++ {
+			r := usage.Record{
+				ID: uint64(i), RequestID: fmt.Sprintf("0b6f4b0e-7a36-4b8f-9d4d-%012d", i), At: today().Add(time.Duration(i-n) * step),
+				APIKeyID: int64(i % 50), APIKeyName: fmt.Sprint("key-", i%50), Model: fmt.Sprint("model-", i/50%20),
+				Provider: fmt.Sprint("provider-", i/7%4), UpstreamModel: "upstream", Endpoint: "/v1/chat/completions",
+				Status: 200, Attempts: 1, Prompt: 1000, Completion: 100, Source: usage.Upstream, Duration: time.Second,
+			}
+			if i%40 == 3 {
+				r.Endpoint = "/v1/embeddings"
+			}
+			if i%80 == 7 {
+				r.Outcome = usage.Truncated
+			}
+			records = append(records, r)
+		}
+		ship(t, u, usage.Batch{Journal: 9, From: from, To: int64(i), Records: records})
+	}
+}
