@@ -153,6 +153,15 @@ func ErrOverloaded(after time.Duration) *Error {
 	}
 }
 
+// ErrNotReady refuses every request while there is no configuration yet: the
+// client's key may be good, so nobody may say that it is not.
+func ErrNotReady() *Error {
+	return &Error{
+		Status: 503, Type: typeAPI, Code: "not_ready", RetryAfter: 2 * time.Second,
+		Message: "The gateway has no configuration yet: its database cannot be reached. Try again shortly.",
+	}
+}
+
 // ErrUpstream says that no provider gave an answer.
 func ErrUpstream(cause error) *Error {
 	return &Error{

@@ -16,6 +16,8 @@ import (
 func identify(ctx *fasthttp.RequestCtx, table *route.Table) (*route.Caller, error) {
 	caller := table.Caller(credential(ctx))
 	switch {
+	case table.Empty():
+		return nil, openai.ErrNotReady()
 	case caller == nil || caller.Expired(now()):
 		return nil, openai.ErrInvalidKey()
 	case table.Open() && crossOrigin(&ctx.Request.Header):
