@@ -1,15 +1,14 @@
 package tokens
 
-import (
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // Counter counts the tokens of texts, exactly as tiktoken does.
 //
 // Its time grows with n log n of the longest piece that has no place to split,
 // whatever the text. It belongs to one goroutine; what it allocates it keeps:
-// up to 4.5 bytes for each byte of the longest piece so far. The zero Counter is
-// ready; an encoding's vocabulary is loaded when it is first asked for.
+// up to 4.5 bytes for each byte of the longest piece so far, and thrice that and
+// more for bytes that are not UTF-8. The zero Counter is ready; an encoding's
+// vocabulary is loaded when it is first asked for.
 type Counter struct {
 	long     tournament
 	short    [scanBytes + 1]pair
