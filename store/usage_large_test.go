@@ -58,7 +58,8 @@ func TestLargeUsageAnswersSoon(t *testing.T) {
 	f("postgresql", postgresHome(t, pgtest.New(t)))
 }
 
-// loadMonth spreads records over 29 days, 50 keys, 20 models and 4 providers.
+// loadMonth spreads records over 29 days and 50 keys, each of which uses 4 of 20
+// models, each of which two providers serve.
 func loadMonth(t *testing.T, u *store.Usage, n int) {
 	t.Helper()
 	const batch = 2048
@@ -68,10 +69,11 @@ func loadMonth(t *testing.T, u *store.Usage, n int) {
 		records = records[:0]
 		from := int64(i)
 		for ; len(records) < batch && i < n; i++ {
+			key, model := i%50, (i%50+i/50%4)%20
 			r := usage.Record{
 				ID: uint64(i), RequestID: fmt.Sprintf("0b6f4b0e-7a36-4b8f-9d4d-%012d", i), At: today().Add(time.Duration(i-n) * step),
-				APIKeyID: int64(i % 50), APIKeyName: fmt.Sprint("key-", i%50), Model: fmt.Sprint("model-", i/50%20),
-				Provider: fmt.Sprint("provider-", i/7%4), UpstreamModel: "upstream", Endpoint: "/v1/chat/completions",
+				APIKeyID: int64(key), APIKeyName: fmt.Sprint("key-", key), Model: fmt.Sprint("model-", model),
+				Provider: fmt.Sprint("provider-", (model+i/7%2)%4), UpstreamModel: "upstream", Endpoint: "/v1/chat/completions",
 				Status: 200, Attempts: 1, Prompt: 1000, Completion: 100, Source: usage.Upstream, Duration: time.Second,
 			}
 			if i%40 == 3 {

@@ -203,7 +203,7 @@ func (s *shipper) tidy(ctx context.Context) {
 	}
 	more, err := s.Store.Tidy(ctx)
 	if err != nil && ctx.Err() == nil {
-		s.Log.Warn("old usage records not removed", "error", err)
+		s.Log.Warn("usage tables not tidied", "error", err)
 	}
 	s.tidied = time.Now()
 	if more && err == nil {

@@ -279,3 +279,26 @@ func TestTheLedgerHoldsThroughAnOutage(t *testing.T) {
 		t.Errorf("%d records of %d requests, %v", rows, ids, err)
 	}
 }
+
+// Without the ledger nothing is written, and its metrics are not shown.
+func TestTheLedgerCanBeOff(t *testing.T) {
+	fake := fakeprovider.Start(t, fakeprovider.Options{Keep: 1})
+	dir, key := t.TempDir(), "sk-of-the-client-without-a-ledger"
+	g := startInProcess(t, map[string]string{"DATA_DIR": dir, "USAGE_LEDGER": "off"})
+	h := adminHand{g}
+	h.add(t, "providers", fields{"provider_key": "p", "api_base": fake.URL(), "api_key": "k", "model_mapping": map[string]string{"m": "x"}})
+	h.add(t, "credentials", fields{"name": "c", "key": key})
+	client := &http.Client{Transport: &http.Transport{}}
+	if err := (&asking{}).once(client, g.url, key, "r"); err != nil {
+		t.Fatal(err)
+	}
+	client.CloseIdleConnections()
+	resp, err := g.client.Get(g.url + "/metrics")
+	if page := read(t, resp, err); strings.Contains(page, "llm_proxy_usage_stored_total") {
+		t.Error("the page shows a ledger")
+	}
+	g.stopAndWait(t)
+	if found, err := filepath.Glob(filepath.Join(dir, "usage*")); err != nil || len(found) > 0 {
+		t.Errorf("it wrote %v, %v", found, err)
+	}
+}
