@@ -40,6 +40,7 @@ type Deps struct {
 	// before keeps serving.
 	Reload func(context.Context) (Applied, error)
 	Prober Prober
+	Usage  Usage // nil: USAGE_LEDGER is off
 
 	AdminKeyHash [32]byte // SHA-256 of the admin key
 	HasAdminKey  bool     // without one every path answers 503
@@ -55,6 +56,7 @@ type Deps struct {
 type API struct {
 	Deps
 	guesses guesses
+	reports chan struct{} // seats of the questions about usage that are being answered
 	routes  *router.Router
 }
 
@@ -75,7 +77,7 @@ func New(d Deps) *API {
 	if d.WrongKey == nil {
 		d.WrongKey = func() {}
 	}
-	a := &API{Deps: d}
+	a := &API{Deps: d, reports: make(chan struct{}, maxReports)}
 	a.routes = a.buildRoutes()
 	return a
 }
@@ -128,6 +130,8 @@ func (a *API) endpoints() []route {
 		{"PUT", "/admin/v1/prices/{id}", a.changePrice},
 		{"PATCH", "/admin/v1/prices/{id}", a.changePrice},
 		{"DELETE", "/admin/v1/prices/{id}", a.removePrice},
+		{"GET", "/admin/v1/usage", a.reportUsage},
+		{"GET", "/admin/v1/requests", a.listRequests},
 		{"POST", "/admin/v1/config/reload", a.reloadConfig},
 		{"GET", "/admin/v1/config/version", a.configVersion},
 		{"POST", "/admin/v1/health/check", a.checkHealth},
@@ -180,6 +184,10 @@ func (a *API) answering(handle handler) fasthttp.RequestHandler {
 		status, body, err := handle(&call{http: ctx, id: requestID(ctx)})
 		if err != nil {
 			a.fail(ctx, err)
+			return
+		}
+		if t, ok := body.(*table); ok {
+			t.write(ctx, status)
 			return
 		}
 		writeJSON(ctx, status, body)

@@ -205,6 +205,22 @@ func ErrStreamCut(cause error) *Error {
 	}
 }
 
+// ErrNoUsage says that this gateway does not write down what its keys use.
+func ErrNoUsage() *Error {
+	return &Error{
+		Status: 503, Type: typeAPI, Code: "usage_unavailable",
+		Message: "This gateway keeps no usage ledger (USAGE_LEDGER is off).",
+	}
+}
+
+// ErrUsageUnavailable says that nobody can tell at the moment what a key has used.
+func ErrUsageUnavailable(cause error) *Error {
+	return &Error{
+		Status: 503, Type: typeAPI, Code: "usage_unavailable", RetryAfter: 5 * time.Second, Cause: cause,
+		Message: "The usage of this key cannot be read at the moment. Try again shortly; requests are served all the same.",
+	}
+}
+
 // ErrInternal says that the gateway itself went wrong.
 func ErrInternal(cause error) *Error {
 	return &Error{

@@ -22,7 +22,7 @@ func TestNothingOfOthersIsForwarded(t *testing.T) {
 	for _, path := range []string{
 		"/v1/responses/resp_other", "/v1/responses/resp_other/input_items", "/v1/responses/resp_other/cancel", "/v1/chat/completions/chatcmpl-other", "/v1/files", "/v1/files/file-other/content",
 		"/v1/threads/thread_other/messages", "/v1/batches/batch_other", "/v1/assistants", "/v1/vector_stores", "/v1/fine_tuning/jobs", "/v1/uploads/x", "/v1/conversations/conv_other",
-		"/v1/images/edits", "/v1/audio/transcriptions", "/v1/videos/video_other/content", "/v1/realtime", "/v1/proxy/models", "/v1/organization/users", "/v1/credentials/1", "/v1/keys", "/v1/usage",
+		"/v1/images/edits", "/v1/audio/transcriptions", "/v1/videos/video_other/content", "/v1/realtime", "/v1/proxy/models", "/v1/organization/users", "/v1/credentials/1", "/v1/keys", "/v1/usage/1",
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
 			if got := r.do(r.request(method, path, `{"model":"gpt-4"}`)); got.status != 404 && got.status != 405 {

@@ -40,7 +40,7 @@ type Options struct {
 	MetricsKey string // guards /metrics when not empty
 }
 
-// Deps is what a Server works with. All are required.
+// Deps is what a Server works with. All but Usage are required.
 type Deps struct {
 	Live    *route.Live
 	Metrics *metrics.Registry
@@ -48,6 +48,7 @@ type Deps struct {
 	Sink    usage.Sink
 	Watcher *downstream.Watcher
 	Health  Health
+	Usage   Usage                 // nil: there is no ledger to ask
 	IsAdmin func(key []byte) bool // whether a key is the admin's, who may read /health/detailed too
 	Log     *slog.Logger
 }
@@ -74,6 +75,7 @@ type Server struct {
 	http    *fasthttp.Server
 
 	catalog   catalog
+	usage     usageMemory
 	exchanges sync.Pool // of *exchange
 	inflight  inflight
 	budget    budget
@@ -101,6 +103,7 @@ func New(o Options, d Deps) *Server {
 		admitted: d.Metrics.Overhead(metrics.Admit), relayed: d.Metrics.Overhead(metrics.Relay), queued: d.Metrics.Overhead(metrics.Queue),
 	}
 	s.limits.init(d.Metrics)
+	s.usage.init(d.Usage)
 	s.catalog.most, s.catalog.tooLong = o.MaxListBytes, s.limits.listBytes
 	s.budget.init(o.RetryBudget)
 	s.router = newRouter()
@@ -118,6 +121,7 @@ func (s *Server) addRoutes() {
 	}
 	s.router.GET("/v1/models", s.forClients("/v1/models", s.listModels))
 	s.router.GET("/v1/models/{id:*}", s.forClients("/v1/models/{id}", s.getModel))
+	s.router.GET("/v1/usage", s.forClients("/v1/usage", s.showUsage))
 	for path, h := range map[string]fasthttp.RequestHandler{
 		"/health": s.liveness, "/health/live": s.liveness, "/health/ready": s.readiness,
 		"/health/detailed": s.detailed, "/metrics": s.scrape,

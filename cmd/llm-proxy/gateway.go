@@ -113,10 +113,10 @@ func (g *gateway) wireHandlers() {
 		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(),
 	}, server.Deps{
 		Live: g.live, Metrics: g.metrics, Tokens: g.pool, Sink: g.sink, Watcher: g.watcher,
-		Health: checker, IsAdmin: g.isAdmin, Log: g.log,
+		Health: checker, Usage: g.usageOfKeys(), IsAdmin: g.isAdmin, Log: g.log,
 	})
 	api := admin.New(admin.Deps{
-		Store: g.store, Reload: g.reload, Prober: checker, Log: g.log,
+		Store: g.store, Reload: g.reload, Prober: checker, Usage: g.usageOfAll(), Log: g.log,
 		AdminKeyHash: g.adminKey.hash, HasAdminKey: g.adminKey.isSet, WrongKey: g.metrics.WrongAdminKeys.Inc,
 	})
 	api.Register(g.server.Router())
