@@ -10,7 +10,7 @@ import (
 )
 
 // Usage keeps what the gateway was used for: records, and their sums by the
-// hour. In PostgreSQL they lie beside the configuration and are those of the
+// hour and the day. In PostgreSQL they lie beside the configuration and are those of the
 // whole fleet; an embedded gateway has a file of its own for them, usage.db.
 //
 // It is the usage.Store that a ledger ships to, and answers questions; its
@@ -42,14 +42,14 @@ type usageDialect interface {
 	ready(ctx context.Context, days []time.Time) error
 	// insert stores records. Those that no try would store are usage.ErrRefused.
 	insert(x tx, records []usage.Record) error
-	// add adds to the sums; they come in the order of their keys.
-	add(x tx, sums []*usageSum) error
+	// add adds to the sums of one table; they come in the order of their keys.
+	add(x tx, to usageSpan, sums []*usageSum) error
 	// tidy removes records of days before from, and reports whether some are left.
 	tidy(ctx context.Context, from time.Time) (more bool, err error)
 
-	moment(t time.Time) any // as the column at has it
-	second(t time.Time) any // as hour and updated_at have it
-	hourText() string       // the column hour in seconds of Unix time
+	moment(t time.Time) any          // as the column at has it
+	second(t time.Time) any          // as hour, day and updated_at have it
+	secondText(column string) string // a column hour or day in seconds of Unix time
 	close()
 }
 
@@ -79,7 +79,6 @@ const (
 	moveJournal   = `UPDATE usage_journals SET position = $2 WHERE journal_id = $1`
 	forgetJournal = `DELETE FROM usage_journals WHERE journal_id = $1`
 
-	oldSums     = `DELETE FROM usage_hourly WHERE hour < $1`
 	oldJournals = `DELETE FROM usage_journals WHERE updated_at < $1`
 )
 
@@ -91,7 +90,8 @@ func (u *Usage) Ship(ctx context.Context, b usage.Batch) (usage.Shipped, error) 
 	if err := u.db.ready(ctx, days(kept)); err != nil {
 		return done, err
 	}
-	sums := sumUp(b.Records, now.AddDate(0, 0, -sumDays))
+	oldest := day(now).AddDate(0, 0, -sumDays)
+	hours, days := sumUp(b.Records, oldest, byHour), sumUp(b.Records, oldest, byDay)
 	err := u.db.update(ctx, loading, func(x tx) error {
 		// The row is locked from here on: whoever else ships the journal, or
 		// did and was cut off before its commit came to an end, is waited for.
@@ -110,7 +110,10 @@ func (u *Usage) Ship(ctx context.Context, b usage.Batch) (usage.Shipped, error) 
 			return err
 		}
 		// Last, because all gateways add to the same rows.
-		return u.db.add(x, sums)
+		if err := u.db.add(x, byHour, hours); err != nil {
+			return err
+		}
+		return u.db.add(x, byDay, days)
 	})
 	return done, err
 }
@@ -160,8 +163,10 @@ func (u *Usage) Tidy(ctx context.Context) (more bool, err error) {
 	}
 	return more, u.db.update(ctx, loading, func(x tx) error {
 		before := u.db.second(day(now).AddDate(0, 0, -sumDays))
-		if _, err := x.exec(oldSums, before); err != nil {
-			return err
+		for _, span := range []usageSpan{byHour, byDay} {
+			if _, err := x.exec("DELETE FROM "+span.table+" WHERE "+span.column+" < $1", before); err != nil {
+				return err
+			}
 		}
 		_, err := x.exec(oldJournals, before)
 		return err

@@ -42,8 +42,10 @@ func (p *usagePostgres) update(ctx context.Context, patience patience, f func(tx
 
 func (p *usagePostgres) moment(t time.Time) any { return t.UTC() }
 func (p *usagePostgres) second(t time.Time) any { return t.UTC() }
-func (p *usagePostgres) hourText() string       { return "extract(epoch FROM hour)::bigint" }
-func (p *usagePostgres) close()                 {} // the pool is the Store's
+func (p *usagePostgres) secondText(column string) string {
+	return "extract(epoch FROM " + column + ")::bigint"
+}
+func (p *usagePostgres) close() {} // the pool is the Store's
 
 // ready implements usageDialect.
 func (p *usagePostgres) ready(ctx context.Context, days []time.Time) error {
@@ -133,21 +135,21 @@ func (p *usagePostgres) insert(x tx, records []usage.Record) error {
 }
 
 // addSums takes a row apart into arrays, one a column.
-const addSums = `INSERT INTO usage_hourly (` + usageKeyColumns + `, ` + usageSumColumns + `)
+const addSums = `INSERT INTO TABLE (SPAN, ` + usageKeyColumns + `, ` + usageSumColumns + `)
 	SELECT * FROM unnest($1::timestamptz[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
 		$8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
 		$14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[])` + usageConflict
 
 // add implements usageDialect.
-func (p *usagePostgres) add(x tx, sums []*usageSum) error {
+func (p *usagePostgres) add(x tx, to usageSpan, sums []*usageSum) error {
 	if len(sums) == 0 {
 		return nil
 	}
-	hours, keys := make([]time.Time, len(sums)), make([]int64, len(sums))
+	froms, keys := make([]time.Time, len(sums)), make([]int64, len(sums))
 	var texts [5][]string
 	var numbers [10][]int64
 	for i, sum := range sums {
-		hours[i], keys[i] = sum.hour, sum.keyID
+		froms[i], keys[i] = sum.from, sum.keyID
 		for c, text := range sum.texts() {
 			texts[c] = append(texts[c], text)
 		}
@@ -155,14 +157,14 @@ func (p *usagePostgres) add(x tx, sums []*usageSum) error {
 			numbers[c] = append(numbers[c], n)
 		}
 	}
-	args := []any{hours, keys}
+	args := []any{froms, keys}
 	for _, column := range texts {
 		args = append(args, column)
 	}
 	for _, column := range numbers {
 		args = append(args, column)
 	}
-	_, err := x.exec(addSums, args...)
+	_, err := x.exec(to.of(addSums), args...)
 	return err
 }
 

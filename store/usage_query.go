@@ -57,8 +57,8 @@ func column(name string) func(*Usage) string { return func(*Usage) string { retu
 
 // usageGroups are all there are; day and hour exclude each other.
 var usageGroups = []usageGroup{
-	{"day", func(u *Usage) string { return "(" + u.db.hourText() + ") / 86400 * 86400" }, func(_ *UsageRow, s *int64) []any { return []any{s} }},
-	{"hour", func(u *Usage) string { return u.db.hourText() }, func(_ *UsageRow, s *int64) []any { return []any{s} }},
+	{"day", func(u *Usage) string { return u.db.secondText("since") + " / 86400 * 86400" }, func(_ *UsageRow, s *int64) []any { return []any{s} }},
+	{"hour", func(u *Usage) string { return u.db.secondText("since") }, func(_ *UsageRow, s *int64) []any { return []any{s} }},
 	{"key", column("api_key_id"), func(r *UsageRow, _ *int64) []any { return []any{&r.KeyID} }},
 	{"model", column("model"), func(r *UsageRow, _ *int64) []any { return []any{&r.Model} }},
 	{"provider", column("provider"), func(r *UsageRow, _ *int64) []any { return []any{&r.Provider} }},
@@ -124,24 +124,72 @@ func (u *Usage) sumsQuery(q UsageQuery, groups []usageGroup) (text string, args 
 			orders = append(orders, fmt.Sprint(i+1))
 		}
 	}
-	w := u.where(q.UsageFilter)
-	if !q.From.IsZero() {
-		w.add("hour >= ", u.db.second(q.From.UTC().Truncate(time.Hour)))
-	}
-	if !q.To.IsZero() {
-		w.add("hour < ", u.db.second(q.To.UTC().Add(time.Hour-1).Truncate(time.Hour)))
+	w, from := &where{}, []string(nil)
+	for _, part := range q.parts() {
+		from = append(from, u.partQuery(q.UsageFilter, part, w))
 	}
 	sums := make([]string, 0, 10)
 	for _, name := range strings.Split(usageSumColumns, ",") {
 		sums = append(sums, "CAST(coalesce(sum("+strings.TrimSpace(name)+"), 0) AS bigint)")
 	}
 	text = "SELECT " + strings.Join(append(slices.Clone(columns), append(sums, "coalesce(max(api_key_name), '')")...), ", ") +
-		" FROM usage_hourly" + w.text()
+		" FROM (" + strings.Join(from, " UNION ALL ") + ") AS sums"
 	if len(columns) > 0 {
 		text += " GROUP BY " + strings.Join(columns, ", ") +
 			" ORDER BY " + strings.Join(append(orders, fmt.Sprint(len(columns)+1)+" DESC"), ", ")
 	}
 	return text + " LIMIT " + w.arg(rowLimit(q.Limit)), w.args
+}
+
+// usagePart is a stretch of time whose sums are taken from one table. Zero
+// times are no bounds.
+type usagePart struct {
+	span     usageSpan
+	from, to time.Time
+}
+
+// parts takes whole days from the sums by the day, and what is left before and
+// behind them from those by the hour.
+func (q *UsageQuery) parts() []usagePart {
+	from, to := q.From, q.To
+	if !from.IsZero() {
+		from = from.UTC().Truncate(time.Hour)
+	}
+	if !to.IsZero() {
+		to = to.UTC().Add(time.Hour - 1).Truncate(time.Hour)
+	}
+	first, last := from, to // the whole days
+	if !from.IsZero() {
+		first = day(from.Add(24*time.Hour - 1))
+	}
+	if !to.IsZero() {
+		last = day(to)
+	}
+	if slices.Contains(q.GroupBy, "hour") || !from.IsZero() && !to.IsZero() && !first.Before(last) {
+		return []usagePart{{byHour, from, to}}
+	}
+	parts := []usagePart{{byDay, first, last}}
+	if first.After(from) {
+		parts = append(parts, usagePart{byHour, from, first})
+	}
+	if to.After(last) {
+		parts = append(parts, usagePart{byHour, last, to})
+	}
+	return parts
+}
+
+// partQuery reads one part; its arguments go to all.
+func (u *Usage) partQuery(f UsageFilter, part usagePart, all *where) string {
+	w := &where{args: all.args}
+	u.filter(w, f)
+	if !part.from.IsZero() {
+		w.add(part.span.column+" >= ", u.db.second(part.from))
+	}
+	if !part.to.IsZero() {
+		w.add(part.span.column+" < ", u.db.second(part.to))
+	}
+	all.args = w.args
+	return "SELECT " + part.span.column + " AS since, " + usageKeyColumns + ", " + usageSumColumns + " FROM " + part.span.table + w.text()
 }
 
 func rowLimit(n int) int64 {
@@ -207,7 +255,8 @@ func (u *Usage) Latest(ctx context.Context, f UsageFilter, after UsageCursor, n 
 }
 
 func (u *Usage) latestQuery(f UsageFilter, after UsageCursor, n int) (text string, args []any) {
-	w := u.where(f)
+	w := &where{}
+	u.filter(w, f)
 	if !f.From.IsZero() {
 		w.add("at >= ", u.db.moment(f.From))
 	}
@@ -271,9 +320,8 @@ type where struct {
 	args  []any
 }
 
-// where begins with what sums and records have in common.
-func (u *Usage) where(f UsageFilter) *where {
-	w := &where{}
+// filter adds what sums and records have in common.
+func (u *Usage) filter(w *where, f UsageFilter) {
 	if f.KeyID != nil {
 		w.add("api_key_id = ", *f.KeyID)
 	}
@@ -284,7 +332,6 @@ func (u *Usage) where(f UsageFilter) *where {
 			w.add(t.column, t.value)
 		}
 	}
-	return w
 }
 
 func (w *where) add(before string, value any) { w.terms = append(w.terms, before+w.arg(value)) }

@@ -52,10 +52,10 @@ func newUsageSQLite(dir string, log *slog.Logger) *usageSQLite {
 	}}
 }
 
-func (s *usageSQLite) moment(t time.Time) any { return t.UnixMicro() }
-func (s *usageSQLite) second(t time.Time) any { return t.Unix() }
-func (s *usageSQLite) hourText() string       { return "hour" }
-func (s *usageSQLite) close()                 { s.SQLite.Close() }
+func (s *usageSQLite) moment(t time.Time) any          { return t.UnixMicro() }
+func (s *usageSQLite) second(t time.Time) any          { return t.Unix() }
+func (s *usageSQLite) secondText(column string) string { return column }
+func (s *usageSQLite) close()                          { s.SQLite.Close() }
 
 // ready implements usageDialect.
 func (s *usageSQLite) ready(ctx context.Context, _ []time.Time) error {
@@ -149,19 +149,19 @@ func (s *usageSQLite) insertError(err error) error {
 	return sqliteError(err)
 }
 
-var addSum = `INSERT INTO usage_hourly (` + usageKeyColumns + `, ` + usageSumColumns + `) VALUES (?` +
+var addSum = `INSERT INTO TABLE (SPAN, ` + usageKeyColumns + `, ` + usageSumColumns + `) VALUES (?` +
 	strings.Repeat(", ?", 16) + `)` + usageConflict
 
 // add implements usageDialect.
-func (s *usageSQLite) add(x tx, sums []*usageSum) error {
+func (s *usageSQLite) add(x tx, to usageSpan, sums []*usageSum) error {
 	t := x.(sqliteTx)
-	statement, err := t.tx.PrepareContext(t.ctx, addSum)
+	statement, err := t.tx.PrepareContext(t.ctx, to.of(addSum))
 	if err != nil {
 		return sqliteError(err)
 	}
 	defer statement.Close()
 	for _, sum := range sums {
-		row := []any{sum.hour.Unix(), sum.keyID}
+		row := []any{sum.from.Unix(), sum.keyID}
 		for _, text := range sum.texts() {
 			row = append(row, text)
 		}

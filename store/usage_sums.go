@@ -3,19 +3,32 @@ package store
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"llmproxy/usage"
 )
 
-// usageKey is what a row of usage_hourly sums up.
+// usageSpan is a table of sums: each row is over so much time, which begins at
+// the column.
+type usageSpan struct {
+	table, column string
+	length        time.Duration
+}
+
+var (
+	byHour = usageSpan{"usage_hourly", "hour", time.Hour}
+	byDay  = usageSpan{"usage_daily", "day", 24 * time.Hour}
+)
+
+// usageKey is what a row of sums is of.
 type usageKey struct {
-	hour                                     time.Time
+	from                                     time.Time
 	keyID                                    int64
 	model, provider, endpoint, outcome, name string
 }
 
-// usageSum is a row of usage_hourly, or what a batch adds to one.
+// usageSum is a row of sums, or what a batch adds to one.
 type usageSum struct {
 	usageKey
 	UsageTotals
@@ -38,7 +51,7 @@ type UsageTotals struct {
 
 // sumUp sums records up, in the order of their keys: all gateways take the
 // rows' locks in the same order then. Records before from are left out.
-func sumUp(records []usage.Record, from time.Time) []*usageSum {
+func sumUp(records []usage.Record, from time.Time, by usageSpan) []*usageSum {
 	byKey := map[usageKey]*usageSum{}
 	for i := range records {
 		r := &records[i]
@@ -46,7 +59,7 @@ func sumUp(records []usage.Record, from time.Time) []*usageSum {
 			continue
 		}
 		k := usageKey{
-			hour: r.At.UTC().Truncate(time.Hour), keyID: r.APIKeyID, name: r.APIKeyName,
+			from: r.At.UTC().Truncate(by.length), keyID: r.APIKeyID, name: r.APIKeyName,
 			model: r.Model, provider: r.Provider, endpoint: r.Endpoint, outcome: r.Outcome.String(),
 		}
 		sum := byKey[k]
@@ -83,31 +96,36 @@ func (t *UsageTotals) count(r *usage.Record) {
 
 func compareKeys(a, b *usageSum) int {
 	return cmp.Or(
-		a.hour.Compare(b.hour), cmp.Compare(a.keyID, b.keyID), cmp.Compare(a.model, b.model),
+		a.from.Compare(b.from), cmp.Compare(a.keyID, b.keyID), cmp.Compare(a.model, b.model),
 		cmp.Compare(a.provider, b.provider), cmp.Compare(a.endpoint, b.endpoint),
 		cmp.Compare(a.outcome, b.outcome), cmp.Compare(a.name, b.name),
 	)
 }
 
-// The columns of usage_hourly, its key before the rest.
+// The columns of sums, behind hour or day.
 const (
-	usageKeyColumns = `hour, api_key_id, api_key_name, endpoint, model, provider, outcome`
+	usageKeyColumns = `api_key_id, api_key_name, endpoint, model, provider, outcome`
 	usageSumColumns = `requests, errors, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens,
 		cost_microusd, duration_us, ttft_us, ttft_requests`
-	usageConflict = ` ON CONFLICT (hour, api_key_id, model, provider, endpoint, outcome, api_key_name) DO UPDATE SET
-		requests = usage_hourly.requests + excluded.requests,
-		errors = usage_hourly.errors + excluded.errors,
-		prompt_tokens = usage_hourly.prompt_tokens + excluded.prompt_tokens,
-		completion_tokens = usage_hourly.completion_tokens + excluded.completion_tokens,
-		cached_tokens = usage_hourly.cached_tokens + excluded.cached_tokens,
-		reasoning_tokens = usage_hourly.reasoning_tokens + excluded.reasoning_tokens,
-		cost_microusd = usage_hourly.cost_microusd + excluded.cost_microusd,
-		duration_us = usage_hourly.duration_us + excluded.duration_us,
-		ttft_us = usage_hourly.ttft_us + excluded.ttft_us,
-		ttft_requests = usage_hourly.ttft_requests + excluded.ttft_requests`
+	usageConflict = ` ON CONFLICT (SPAN, api_key_id, model, provider, endpoint, outcome, api_key_name) DO UPDATE SET
+		requests = TABLE.requests + excluded.requests,
+		errors = TABLE.errors + excluded.errors,
+		prompt_tokens = TABLE.prompt_tokens + excluded.prompt_tokens,
+		completion_tokens = TABLE.completion_tokens + excluded.completion_tokens,
+		cached_tokens = TABLE.cached_tokens + excluded.cached_tokens,
+		reasoning_tokens = TABLE.reasoning_tokens + excluded.reasoning_tokens,
+		cost_microusd = TABLE.cost_microusd + excluded.cost_microusd,
+		duration_us = TABLE.duration_us + excluded.duration_us,
+		ttft_us = TABLE.ttft_us + excluded.ttft_us,
+		ttft_requests = TABLE.ttft_requests + excluded.ttft_requests`
 )
 
-// texts are the key's columns after hour and api_key_id.
+// of writes a statement about TABLE and SPAN for one of the tables.
+func (s usageSpan) of(text string) string {
+	return strings.NewReplacer("TABLE", s.table, "SPAN", s.column).Replace(text)
+}
+
+// texts are the key's columns after api_key_id.
 func (k *usageKey) texts() [5]string {
 	return [5]string{k.name, k.endpoint, k.model, k.provider, k.outcome}
 }

@@ -1,5 +1,5 @@
 -- What the fleet was used for: a row for each admitted request, and sums by the
--- hour. Only gateways write here.
+-- hour and the day. Only gateways write here.
 
 -- Partitions are days (UTC), made a day ahead and dropped whole by the gateways:
 -- usage_records_p20260131. No primary key: (at, id) is unique but for a chance
@@ -61,6 +61,28 @@ CREATE TABLE usage_hourly (
     ttft_us           bigint NOT NULL,
     ttft_requests     bigint NOT NULL,
     PRIMARY KEY (hour, api_key_id, model, provider, endpoint, outcome, api_key_name)
+);
+
+-- The same by the day (UTC): a report over months reads a row where it would read 24.
+CREATE TABLE usage_daily (
+    day               timestamptz NOT NULL,
+    api_key_id        bigint NOT NULL,
+    api_key_name      text NOT NULL,
+    endpoint          text NOT NULL,
+    model             text NOT NULL,
+    provider          text NOT NULL,
+    outcome           text NOT NULL,
+    requests          bigint NOT NULL,
+    errors            bigint NOT NULL,
+    prompt_tokens     bigint NOT NULL,
+    completion_tokens bigint NOT NULL,
+    cached_tokens     bigint NOT NULL,
+    reasoning_tokens  bigint NOT NULL,
+    cost_microusd     bigint NOT NULL,
+    duration_us       bigint NOT NULL,
+    ttft_us           bigint NOT NULL,
+    ttft_requests     bigint NOT NULL,
+    PRIMARY KEY (day, api_key_id, model, provider, endpoint, outcome, api_key_name)
 );
 
 COMMENT ON COLUMN usage_hourly.errors IS 'requests that ended in error or truncated, or with a status of 400 or more that the client saw';

@@ -1,9 +1,9 @@
 -- What one embedded gateway was used for: a row for each admitted request, and
--- sums by the hour. It is a file of its own, so that bulk writes do not keep
+-- sums by the hour and the day. It is a file of its own, so that bulk writes do not keep
 -- those of the configuration waiting, and a look at that file's soundness does
 -- not have to read gigabytes.
 --
--- at is in microseconds of Unix time, hour in seconds.
+-- at is in microseconds of Unix time, hour and day in seconds.
 
 CREATE TABLE usage_records (
     at                INTEGER NOT NULL,
@@ -58,6 +58,28 @@ CREATE TABLE usage_hourly (
     ttft_us           INTEGER NOT NULL,
     ttft_requests     INTEGER NOT NULL,
     PRIMARY KEY (hour, api_key_id, model, provider, endpoint, outcome, api_key_name)
+) STRICT, WITHOUT ROWID;
+
+-- The same by the day (UTC): a report over months reads a row where it would read 24.
+CREATE TABLE usage_daily (
+    day               INTEGER NOT NULL,
+    api_key_id        INTEGER NOT NULL,
+    api_key_name      TEXT NOT NULL,
+    endpoint          TEXT NOT NULL,
+    model             TEXT NOT NULL,
+    provider          TEXT NOT NULL,
+    outcome           TEXT NOT NULL,
+    requests          INTEGER NOT NULL,
+    errors            INTEGER NOT NULL,
+    prompt_tokens     INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    cached_tokens     INTEGER NOT NULL,
+    reasoning_tokens  INTEGER NOT NULL,
+    cost_microusd     INTEGER NOT NULL,
+    duration_us       INTEGER NOT NULL,
+    ttft_us           INTEGER NOT NULL,
+    ttft_requests     INTEGER NOT NULL,
+    PRIMARY KEY (day, api_key_id, model, provider, endpoint, outcome, api_key_name)
 ) STRICT, WITHOUT ROWID;
 
 -- Up to where each process's journal is in the tables above: written in the
