@@ -20,6 +20,12 @@ func (s *Server) forward(x *exchange) error {
 		return x.giveUp()
 	}
 	x.owe(t, pass)
+	if !t.Provider.Client.HasRoom() {
+		var err error
+		if t, err = s.awaitRoom(x, t); err != nil {
+			return err
+		}
+	}
 	x.tried.Add(t)
 	for {
 		err := s.ask(x, t)
@@ -59,6 +65,7 @@ func (s *Server) ask(x *exchange, t *route.Target) error {
 	x.failedIn = x.attempt.Phase()
 	x.attempt.Close()
 	x.forgetAnswer()
+	x.sent = x.sent && x.stopped() != running
 	return err
 }
 
@@ -126,9 +133,10 @@ func (x *exchange) send(t *route.Target) error {
 		x.overhead = time.Duration(sentAt - x.startAt)
 		x.s.admitted.Observe(x.overhead)
 	}
-	x.sentAt, x.headAt = sentAt, now()
+	x.sentAt = sentAt
+	x.sent = err == nil || x.attempt.Phase() >= upstream.FirstByte
 	if err == nil {
-		t.Provider.Meter.Latency.Observe(time.Duration(x.headAt - x.sentAt))
+		t.Provider.Meter.Latency.Observe(time.Duration(now() - x.sentAt))
 	}
 	return err
 }

@@ -31,6 +31,8 @@ type Options struct {
 	MaxListBytes   int               // of a provider's list of models; a longer one is none; 0: 4 MiB
 	MaxLogLines    int64             // warnings of one kind a second; 0: 20
 	Limiter        *overload.Limiter // of requests that come in; nil lets everybody in
+	MaxWaiting     int64             // requests that may wait for a provider to have room; 0: none
+	WaitTimeout    time.Duration     // for this long at most
 	MaxAttempts    int               // at providers, for one request; route.MaxTried at most
 	RetryBudget    int64             // retries in percent of the requests; some each second are always allowed
 
@@ -79,6 +81,7 @@ type Server struct {
 	exchanges sync.Pool // of *exchange
 	inflight  inflight
 	budget    budget
+	waiting   atomic.Int64 // for a provider to have room
 	draining  atomic.Bool  // not ready; answers say "connection: close"
 	refusing  atomic.Bool  // new requests get 503
 	leftAt    atomic.Int64 // when draining became true

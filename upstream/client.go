@@ -21,7 +21,7 @@ type Client struct {
 
 	pool pool
 
-	inflight  atomic.Int64 // attempts between Send and Close
+	room      room
 	lingering atomic.Int64 // connections that wait for the end of an answer nobody reads any more
 	counters  counters
 }
@@ -52,7 +52,7 @@ func NewClient(s Settings) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: %w", s.Name, err)
 	}
-	c := &Client{settings: s, target: t, head: head}
+	c := &Client{settings: s, target: t, head: head, room: room{free: make(chan struct{}, 1)}}
 	c.pool.most, c.pool.surplus = cmp.Or(s.MaxIdle, defaultMaxIdle), s.Surplus
 	c.dialer = net.Dialer{
 		// A peer that vanished without a word is noticed within a minute,
@@ -106,6 +106,6 @@ func (c *Client) Stats() Stats {
 		Repeats:  c.counters.repeats.Load(),
 		Lingered: c.counters.lingered.Load(),
 		Idle:     c.pool.idle(),
-		Inflight: c.inflight.Load(),
+		Inflight: c.room.inflight.Load(),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Beyond MaxConcurrency an attempt is refused before anything is sent.
@@ -75,4 +76,53 @@ func TestMaxConcurrencyUnderLoad(t *testing.T) {
 	if s := c.Stats(); s.Inflight != 0 || most.Load() > limit || served.Load() == 0 || s.Dials > limit {
 		t.Errorf("got %+v, %d at once, %d served", s, most.Load(), served.Load())
 	}
+}
+
+// Whoever waits for room gets it when it is there: a crowd of them comes in
+// one after the other, and none is forgotten.
+func TestAwaitRoom(t *testing.T) {
+	const limit, crowd, rounds = 2, 16, 50
+	c := provide(t, answers(ok)).client(func(s *Settings) { s.MaxConcurrency = limit })
+	var inside, most atomic.Int64
+	var all sync.WaitGroup
+	for range crowd {
+		all.Go(func() {
+			for range rounds {
+				for !c.enter() {
+					if !c.AwaitRoom(nil, time.Minute) {
+						t.Error("a minute was not enough")
+						return
+					}
+				}
+				if n := inside.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				inside.Add(-1)
+				c.leave()
+			}
+		})
+	}
+	all.Wait()
+	if most.Load() > limit || c.room.waiting.Load() != 0 || c.room.inflight.Load() != 0 {
+		t.Errorf("%d inside at once, %d wait and %d are inside at the end", most.Load(), c.room.waiting.Load(), c.room.inflight.Load())
+	}
+}
+
+func TestAwaitRoomEnds(t *testing.T) {
+	c := provide(t, answers(ok)).client(func(s *Settings) { s.MaxConcurrency = 1 })
+	if !c.AwaitRoom(nil, 0) {
+		t.Error("there is room")
+	}
+	if !c.enter() {
+		t.Fatal("no room for the first")
+	}
+	if c.AwaitRoom(nil, time.Millisecond) {
+		t.Error("room after a while in which nobody left")
+	}
+	gone := make(chan struct{}, 1)
+	gone <- struct{}{}
+	if c.AwaitRoom(gone, time.Minute) {
+		t.Error("room for who has left")
+	}
+	c.leave()
 }

@@ -109,12 +109,13 @@ func (g *gateway) wireHandlers() {
 		MaxBodyBytes: g.o.MaxBodyBytes, MaxHeaderBytes: g.o.MaxHeaderBytes, MaxHeaderLines: g.o.MaxHeaderLines,
 		MaxAnswerBytes: int(g.o.MaxAnswerBytes), MaxEventBytes: int(g.o.MaxEventBytes), MaxErrorBytes: g.o.MaxErrorBytes,
 		MaxTextBytes: g.o.MaxCountedTextBytes, MaxListBytes: g.o.MaxModelListBytes, MaxLogLines: g.o.LogLines,
-		Limiter: g.limiter, MaxAttempts: g.o.MaxAttempts, RetryBudget: g.o.RetryBudgetPercent,
+		Limiter: g.limiter, MaxWaiting: g.o.MaxQueuedRequests, WaitTimeout: g.o.QueueTimeout, MaxAttempts: g.o.MaxAttempts, RetryBudget: g.o.RetryBudgetPercent,
 		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(),
 	}, server.Deps{
 		Live: g.live, Metrics: g.metrics, Tokens: g.pool, Sink: g.sink, Watcher: g.watcher,
 		Health: checker, Usage: g.usageOfKeys(), IsAdmin: g.isAdmin, Log: g.log,
 	})
+	g.metrics.GaugeFunc("llm_proxy_queued_requests", func() int64 { return g.limiter.Stats().Queued + g.server.Waiting() })
 	api := admin.New(admin.Deps{
 		Store: g.store, Reload: g.reload, Prober: checker, Usage: g.usageOfAll(), Log: g.log,
 		AdminKeyHash: g.adminKey.hash, HasAdminKey: g.adminKey.isSet, WrongKey: g.metrics.WrongAdminKeys.Inc,
@@ -194,7 +195,6 @@ func newLimiter(o *config.Options, m *metrics.Registry) *overload.Limiter {
 		MaxConcurrent: o.MaxConcurrentRequests, MaxDelay: o.OverloadDelay,
 		MaxQueued: o.MaxQueuedRequests, QueueTimeout: o.QueueTimeout, MemoryLimit: overload.HeedMemoryLimit(),
 	})
-	m.GaugeFunc("llm_proxy_queued_requests", func() int64 { return l.Stats().Queued })
 	m.GaugeFunc("llm_proxy_admission_limit", func() int64 { return l.Stats().Rate })
 	m.SecondsFunc("llm_proxy_scheduling_delay_seconds", func() time.Duration { return l.Stats().Delay })
 	return l
