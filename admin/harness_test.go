@@ -25,6 +25,7 @@ import (
 	"llmproxy/admin"
 	"llmproxy/config"
 	"llmproxy/health"
+	"llmproxy/internal/pgtest"
 	"llmproxy/store"
 )
 
@@ -33,7 +34,7 @@ const adminKey = "CANARY-admin-key"
 var update = flag.Bool("update", false, "write the golden answers")
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
+	goleak.VerifyTestMain(pgtest.Run(m),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"), // fasthttp's clock, for ever
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 	)
