@@ -176,6 +176,9 @@ func (s *session) climb() error {
 			return s.Up() // nothing, or the reason why this binary can do nothing
 		}
 		if err := s.Steps(1); err != nil {
+			if after, _, lookErr := s.look(); lookErr == nil && after > now {
+				continue // another process was a moment faster
+			}
 			return err
 		}
 	}

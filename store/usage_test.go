@@ -421,7 +421,11 @@ func TestAUsageRowIsNarrow(t *testing.T) {
 func TestUsageQueriesScanNoTable(t *testing.T) {
 	forBoth(t, func(t *testing.T, h *home) {
 		u := h.usage(t, 30)
-		records := drawUsage(20_000, 1)
+		n := 20_000 // so many that PostgreSQL finds an index worth its while
+		if h.options.URL == "" {
+			n = 1_000
+		}
+		records := drawUsage(n, 1)
 		for i := range records {
 			records[i].At = today().Add(-time.Duration(i) * time.Second)
 			records[i].Model = fmt.Sprint("model-", i%50)
