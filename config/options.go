@@ -153,7 +153,7 @@ func (o *Options) groups() []group {
 			{"USAGE_LEDGER", "on", "Write a record of every request into the database: who asked, who answered, tokens, times.", boolean(&o.UsageLedger)},
 			{"USAGE_QUEUE", "65536", "Records that may wait in memory for the disk; more are dropped and counted.", number(&o.UsageQueue, 1024, 10_000_000)},
 			{"USAGE_JOURNAL_MAX_BYTES", "1GiB", "Records that wait in DATA_DIR/usage for the database take this much at most; newer ones are dropped and counted.", size(&o.UsageJournalMaxBytes, 1<<20, 1<<40)},
-			{"USAGE_RETENTION_DAYS", "30", "Records older than this are removed; sums by the hour stay for 400 days.", number(&o.UsageRetentionDays, 1, 400)},
+			{"USAGE_RETENTION_DAYS", "30", "Records older than this are removed; sums by the hour and day stay for 400 days.", number(&o.UsageRetentionDays, 1, 400)},
 		}},
 		{"Logs and metrics", []setting{
 			{"LOG_LEVEL", "info", "debug, info, warn or error.", logLevel(&o.LogLevel)},
