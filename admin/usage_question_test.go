@@ -35,7 +35,7 @@ func FuzzUsageQuestion(f *testing.F) {
 		switch {
 		case !filter.From.Before(filter.To), filter.From.Year() < 1969, filter.To.Year() > 9000,
 			groups == nil, asked && wrongGroups(groups) != "", limit < 1, limit > maxPage, after.At.Year() > 9000,
-			!isText(filter.Model+filter.Provider+filter.Endpoint+filter.Outcome):
+			!isText(filter.Model + filter.Provider + filter.Endpoint + filter.Outcome):
 			t.Fatalf("%q asks for %+v by %q, %d after %+v", query, filter, groups, limit, after)
 		}
 	})

@@ -60,6 +60,7 @@ type rig struct {
 	live    *route.Live
 	metrics *metrics.Registry
 	sink    *sink
+	ledger  *ledger
 	server  *server.Server
 	log     *syncBuffer
 }
@@ -81,7 +82,7 @@ func start(t *testing.T, set *config.Set, change ...func(*server.Options, *route
 	for _, c := range change {
 		c(&o, b)
 	}
-	r := &rig{t: t, source: &source{}, metrics: registry, sink: &sink{}, log: &syncBuffer{}}
+	r := &rig{t: t, source: &source{}, metrics: registry, sink: &sink{}, ledger: &ledger{}, log: &syncBuffer{}}
 	r.source.set.Store(set)
 	r.live = route.NewLive(b, r.source, nil)
 	if set != nil {
@@ -96,7 +97,7 @@ func start(t *testing.T, set *config.Set, change ...func(*server.Options, *route
 	pool := tokens.NewPool(tokens.Options{Workers: 1})
 	r.server = server.New(o, server.Deps{
 		Live: r.live, Metrics: registry, Tokens: pool, Sink: r.sink, Watcher: watcher,
-		Health: staticHealth{}, IsAdmin: func(key []byte) bool { return string(key) == "admin" },
+		Health: staticHealth{}, Usage: r.ledger, IsAdmin: func(key []byte) bool { return string(key) == "admin" },
 		Log: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	inner, err := net.Listen("tcp", "127.0.0.1:0")

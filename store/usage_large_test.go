@@ -29,7 +29,9 @@ func TestLargeUsageAnswersSoon(t *testing.T) {
 			began := time.Now()
 			loadMonth(t, u, *usageRecords)
 			t.Logf("%d records loaded in %v", *usageRecords, time.Since(began))
-			h.edit(t, "ANALYZE")
+			if _, err := h.hand.Exec("ANALYZE"); err != nil { // of ten million it takes its time
+				t.Fatal(err)
+			}
 			for _, groups := range [][]string{{}, {"day"}, {"hour"}, {"key"}, {"model", "provider"}, {"day", "key", "model"}} {
 				began := time.Now()
 				rows, err := u.Sums(ctx(t), store.UsageQuery{GroupBy: groups, UsageFilter: store.UsageFilter{From: today().AddDate(0, 0, -30)}})
