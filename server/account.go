@@ -13,19 +13,19 @@ import (
 	"llmproxy/usage"
 )
 
-// account writes down what the request used: as the provider said, or else as
-// counted by the token pool, which takes the prompt and the text over. Nothing
-// here waits.
+// account writes down what the request used: as the provider said at the end of
+// its answer, or else as counted by the token pool, which takes the prompt and
+// the text over. Nothing here waits.
 func (s *Server) account(x *exchange, end ending, counts *metrics.Requests, took time.Duration) {
 	b := bill{s: s, counts: counts, record: x.record(end, took), held: x.held, price: x.price()}
 	x.held = route.Held{}
 	switch {
-	case x.hasUsage:
+	case x.hasUsage && (x.usageEnd || !x.endpoint.counted):
 		b.record.Source = usage.Upstream
 		b.record.Prompt, b.record.Completion = x.usage.Prompt, x.usage.Completion
 		b.record.Cached, b.record.Reasoning = x.usage.Cached, x.usage.Reasoning
 		b.settle()
-	case x.headAt == 0 || end.outcome == usage.Failed || !x.endpoint.counted:
+	case !x.sent || end.outcome == usage.Failed || !x.endpoint.counted:
 		b.settle()
 	default:
 		s.count(x, end, b)
@@ -67,10 +67,14 @@ func (s *Server) count(x *exchange, end ending, b bill) {
 	if end.outcome == usage.Truncated || end.outcome == usage.Cancelled {
 		b.record.Source = usage.Partial
 	}
-	more := x.moreText
+	more, told := x.moreText, x.toldOnTheWay()
 	done := func(prompt, completion tokens.Count) {
 		completion = withMore(completion, more)
-		b.record.Prompt, b.record.Completion = prompt.Tokens, completion.Tokens
+		b.record.Prompt, b.record.Completion = prompt.Tokens, max(completion.Tokens, told.Completion)
+		b.record.Cached, b.record.Reasoning = told.Cached, told.Reasoning
+		if told.Prompt > 0 {
+			b.record.Prompt = told.Prompt
+		}
 		if (prompt.Estimated || completion.Estimated) && b.record.Source == usage.Counted {
 			b.record.Source = usage.Estimated
 		}
@@ -93,6 +97,15 @@ func (s *Server) count(x *exchange, end ending, b bill) {
 		s.metrics.TokenJobs("queue_full")
 	}
 	done(estimatePrompt(model, body), estimate(len(text)))
+}
+
+// toldOnTheWay is what the provider said before the answer's end: all of the
+// prompt, and as much of the answer as there was by then, or none.
+func (x *exchange) toldOnTheWay() openai.Usage {
+	if !x.hasUsage {
+		return openai.Usage{}
+	}
+	return x.usage
 }
 
 // estimatePrompt does not take the files within a body for text.

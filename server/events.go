@@ -160,22 +160,22 @@ func (x *exchange) checkEvent(event []byte) (keep bool, instead []byte) {
 	if data == nil {
 		return true, nil // a comment, or a field that is none of ours
 	}
+	d.ParseEvent(name, data)
 	if x.endpoint.dialect == opaque {
+		x.takeUsage()
 		e.data++
 		return true, nil
 	}
-	if d.ParseEvent(name, data); !d.Valid {
+	if !d.Valid {
 		x.target.Provider.Meter.BadEvents.Inc()
 		return false, nil
-	}
-	if d.HasUsage {
-		x.usage, x.hasUsage = d.Usage, true
 	}
 	e.finishes += d.Finishes
 	if !e.finished && d.Finished && e.finishes >= int(max(x.parsed.N, 1)) {
 		e.finished = true
 		x.attempt.Await(upstream.End)
 	}
+	x.takeUsage()
 	e.done = d.Done
 	e.failed = e.failed || d.Failed
 	if d.UsageOnly && x.askUsage {
@@ -192,6 +192,14 @@ func (x *exchange) checkEvent(event []byte) (keep bool, instead []byte) {
 		e.data++
 	}
 	return keep, instead
+}
+
+// takeUsage keeps what the event says was used; the last that says so counts.
+func (x *exchange) takeUsage() {
+	if d := &x.events.delta; d.HasUsage {
+		x.usage, x.hasUsage = d.Usage, true
+		x.usageEnd = d.UsageOnly || x.events.finished
+	}
 }
 
 // keepText keeps an event's text for counting its tokens, in case the provider

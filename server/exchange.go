@@ -60,7 +60,6 @@ type journey struct {
 	// Times in unix nanoseconds; 0 is not yet.
 	startAt int64 // the request's head is here
 	sentAt  int64 // the last attempt began
-	headAt  int64 // its response head is here
 	firstAt int64 // the first data event is here
 	wholeAt int64 // the whole answer is here
 
@@ -76,6 +75,7 @@ type journey struct {
 	pass     breaker.Pass  // to report with
 	tried    route.Tried
 	attempts int            // requests that were sent or could not be, of which some to the same target
+	sent     bool           // a provider has the request, and has not failed: it will be paid
 	asked    int            // attempts that failed and count against MaxAttempts
 	repeated bool           // a target was asked twice; none is a third time
 	waiting  bool           // in a pause between two attempts
@@ -91,6 +91,7 @@ type journey struct {
 	moreText int  // bytes of a stream's text beyond those in text
 	usage    openai.Usage
 	hasUsage bool
+	usageEnd bool // it was told at the answer's end: usage is that of all of it
 
 	held  route.Held        // of the caller's tokens and money, until it is billed
 	quota ratelimit.Verdict // of the caller's tokens; no limit, no headers

@@ -17,6 +17,7 @@ import (
 type rawBody struct {
 	x    *exchange
 	sent int
+	rest int    // bytes that followed what was read first
 	tail []byte // the answer's last bytes: usage stands there
 	err  error
 }
@@ -51,6 +52,7 @@ func (r *rawBody) Read(p []byte) (n int, err error) {
 		return n, nil
 	}
 	n, err = x.attempt.Read(p)
+	r.rest += n
 	r.remember(p[:n])
 	r.err = err
 	return n, err
@@ -60,6 +62,27 @@ func (r *rawBody) remember(p []byte) {
 	r.tail = append(r.tail, p...)
 	if over := len(r.tail) - tailBytes; over > 0 {
 		r.tail = append(r.tail[:0], r.tail[over:]...)
+	}
+}
+
+// takeUsage looks for the usage where providers put it: at the answer's end, or
+// before what makes it long.
+func (r *rawBody) takeUsage(x *exchange) {
+	x.usageEnd = true
+	if x.usage, x.hasUsage = usageAtEnd(r.tail); !x.hasUsage {
+		x.usage, x.hasUsage = openai.ParseUsage(x.answer)
+	}
+}
+
+// takeText takes the text of what was kept of the answer for counting, and the
+// rest to have as much in it. Where no text is found it is one long string.
+func (r *rawBody) takeText(x *exchange) {
+	if x.endpoint.dialect == opaque {
+		return
+	}
+	x.text = openai.AppendAnswerText(x.text[:0], x.answer)
+	if x.moreText = r.rest + len(x.answer); len(x.text) > 0 {
+		x.moreText = int(int64(r.rest) * int64(len(x.text)) / int64(len(x.answer)))
 	}
 }
 
@@ -82,9 +105,10 @@ func (r *rawBody) Close() (err error) {
 	r.x = nil
 	s := x.s
 	defer s.rescueBody(&x, &err)
+	r.takeText(x)
 	switch {
 	case r.err == io.EOF:
-		x.usage, x.hasUsage = usageAtEnd(r.tail)
+		r.takeUsage(x)
 		s.settle(x, ending{outcome: usage.Complete})
 	case r.err == nil || x.stopped() == clientGone:
 		s.settle(x, ending{outcome: usage.Cancelled, phase: upstream.Body.String()})

@@ -59,6 +59,7 @@ func (x *exchange) resume() bool {
 		return false
 	}
 	first, broken := x.target, e.err
+	told, hasTold, atEnd := x.usage, x.hasUsage, x.usageEnd
 	if x.failed() {
 		first.Provider.Meter.Truncated.Inc()
 	}
@@ -67,7 +68,7 @@ func (x *exchange) resume() bool {
 	defer func() { x.s.metrics.StreamRecovered(result) }()
 	for cause, v := broken, (verdict{next: true}); v != (verdict{}); {
 		x.attempt.Close()
-		x.lastErr = cause
+		x.lastErr, x.hasUsage = cause, false
 		t := x.s.follow(x, x.target, v)
 		if t == nil {
 			break
@@ -77,8 +78,8 @@ func (x *exchange) resume() bool {
 			result = "spliced"
 			return true
 		}
-		// Whatever the replay said is not the end of what the client heard.
-		e.finishes, e.finished, e.done = 0, false, false
+		// Whatever the replay said is not the end of what the client heard, nor its error.
+		e.finishes, e.finished, e.done, e.failed = 0, false, false, false
 		if e.replay.diverged || x.stopped() != running || cause == nil {
 			x.abandoned()
 			break
@@ -86,7 +87,8 @@ func (x *exchange) resume() bool {
 		v = x.s.judge(x, t, cause)
 		x.s.journal.attemptFailed(x, t, cause)
 	}
-	x.target = first // whose answer it is, to its end
+	x.target, x.sent = first, true // whose answer it is, to its end
+	x.usage, x.hasUsage, x.usageEnd = told, hasTold, atEnd
 	if e.err = broken; e.replay.diverged {
 		e.err, result = errDiverged, "diverged"
 	}

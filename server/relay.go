@@ -29,6 +29,7 @@ func (s *Server) relay(x *exchange) {
 // written, and takes over the one it had.
 func (s *Server) relayWhole(x *exchange) {
 	x.usage, x.hasUsage = openai.ParseUsage(x.answer)
+	x.usageEnd = true
 	if !x.hasUsage && x.endpoint.dialect != opaque {
 		x.text = openai.AppendAnswerText(x.text[:0], x.answer)
 	}
