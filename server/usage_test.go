@@ -40,6 +40,12 @@ func (l *ledger) asked() []int64 {
 	return append([]int64(nil), l.ids...)
 }
 
+func (l *ledger) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
 const ofUsage = "/v1/usage"
 
 // A key is told what it has used, and what it may.
@@ -133,7 +139,7 @@ func TestUsageIsForClientKeys(t *testing.T) {
 // A ledger that is away costs the page, in OpenAI's shape, and nothing else.
 func TestUsageOfALedgerThatIsAway(t *testing.T) {
 	r := start(t, serves(fakeprovider.Start(t)))
-	r.ledger.err = errors.New("canary-of-the-database is away")
+	r.ledger.fail(errors.New("canary-of-the-database is away"))
 	got := r.get(ofUsage)
 	if got.status != 503 || !strings.Contains(string(got.body), `"code":"usage_unavailable"`) || strings.Contains(string(got.body), "canary") || got.header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", got.status, got.body)
