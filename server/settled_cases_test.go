@@ -185,4 +185,3 @@ func TestLongAnswerIsEstimated(t *testing.T) {
 	_, rec := billed(t, chat, hello, "none", fakeprovider.OK(strings.TrimSuffix(long, "}")+`,"usage":{"prompt_tokens":5,"completion_tokens":3}}`))
 	isBilled(t, rec, usage.Upstream, 5, 3)
 }
-
