@@ -260,13 +260,15 @@ func (u *Usage) latestQuery(f UsageFilter, after UsageCursor, n int) (text strin
 	if !f.From.IsZero() {
 		w.add("at >= ", u.db.moment(f.From))
 	}
-	if !f.To.IsZero() {
-		w.add("at < ", u.db.moment(f.To))
-	}
-	if !after.At.IsZero() {
+	// One bound from above, the lower one: of two, SQLite enters the index at
+	// whichever is written first, and goes over all that lies between them.
+	switch {
+	case !after.At.IsZero() && (f.To.IsZero() || after.At.Before(f.To)):
 		at := w.arg(u.db.moment(after.At))
 		// Said twice, so that an index on at is entered at the right place.
 		w.terms = append(w.terms, "at <= "+at, "(at < "+at+" OR id < "+w.arg(int64(after.ID))+")")
+	case !f.To.IsZero():
+		w.add("at < ", u.db.moment(f.To))
 	}
 	return "SELECT " + strings.Join(usageColumns, ", ") + " FROM usage_records" + w.text() +
 		" ORDER BY at DESC, id DESC LIMIT " + w.arg(rowLimit(n)), w.args
