@@ -50,6 +50,9 @@ type usageDialect interface {
 	moment(t time.Time) any          // as the column at has it
 	second(t time.Time) any          // as hour, day and updated_at have it
 	secondText(column string) string // a column hour or day in seconds of Unix time
+	// unindexed is a term of a WHERE that is to enter no index, where the
+	// database has not counted what is in its tables.
+	unindexed(term string) string
 	close()
 }
 

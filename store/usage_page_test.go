@@ -47,3 +47,27 @@ func TestAPageHasOneBoundFromAbove(t *testing.T) {
 		f(middle.At, store.UsageCursor{}, "at < ")
 	})
 }
+
+// Of several indexes SQLite, which counts nothing by itself, enters the one
+// that is likely to be the narrowest; it used to take the last, and a model's
+// typing error went over all records of the endpoint.
+func TestAPageEntersTheNarrowestIndex(t *testing.T) {
+	h := sqliteHome(t)
+	u := h.usage(t, 30)
+	key := int64(1)
+	f := func(f store.UsageFilter, index string) {
+		t.Helper()
+		f.From, f.To = today().AddDate(0, 0, -1), today()
+		text, args := u.LatestQuery(f, store.UsageCursor{}, 10)
+		if plan := h.explain(t, text, args); !strings.Contains(plan, "USING INDEX usage_records_"+index+" ") {
+			t.Errorf("%+v:\n%s", f, plan)
+		}
+	}
+	f(store.UsageFilter{}, "at")
+	f(store.UsageFilter{KeyID: &key, Model: "m", Provider: "p", Endpoint: "e", Outcome: "error"}, "api_key")
+	f(store.UsageFilter{Model: "m", Provider: "p", Endpoint: "e", Outcome: "ok"}, "model")
+	f(store.UsageFilter{Model: "m", Provider: "p", Endpoint: "e", Outcome: "error"}, "outcome")
+	f(store.UsageFilter{Provider: "p", Endpoint: "e"}, "provider")
+	f(store.UsageFilter{Endpoint: "e", Outcome: "ok"}, "endpoint")
+	f(store.UsageFilter{Outcome: "ok"}, "outcome")
+}

@@ -47,6 +47,9 @@ func (p *usagePostgres) secondText(column string) string {
 }
 func (p *usagePostgres) close() {} // the pool is the Store's
 
+// unindexed implements usageDialect: PostgreSQL knows better.
+func (p *usagePostgres) unindexed(term string) string { return term }
+
 // ready implements usageDialect.
 func (p *usagePostgres) ready(ctx context.Context, days []time.Time) error {
 	for _, d := range days {

@@ -257,6 +257,11 @@ func (u *Usage) Latest(ctx context.Context, f UsageFilter, after UsageCursor, n 
 func (u *Usage) latestQuery(f UsageFilter, after UsageCursor, n int) (text string, args []any) {
 	w := &where{}
 	u.filter(w, f)
+	for i := range w.terms {
+		if i != narrowest(f, len(w.terms)) {
+			w.terms[i] = u.db.unindexed(w.terms[i])
+		}
+	}
 	if !f.From.IsZero() {
 		w.add("at >= ", u.db.moment(f.From))
 	}
@@ -272,6 +277,15 @@ func (u *Usage) latestQuery(f UsageFilter, after UsageCursor, n int) (text strin
 	}
 	return "SELECT " + strings.Join(usageColumns, ", ") + " FROM usage_records" + w.text() +
 		" ORDER BY at DESC, id DESC LIMIT " + w.arg(rowLimit(n)), w.args
+}
+
+// narrowest guesses which of a filter's n terms the fewest records meet: a
+// key's, a rare outcome's, or else the first.
+func narrowest(f UsageFilter, n int) int {
+	if f.KeyID == nil && f.Outcome != "" && f.Outcome != usage.Complete.String() {
+		return n - 1 // the outcome is the last
+	}
+	return 0
 }
 
 func scanUsage(found rows) (usage.Record, error) {

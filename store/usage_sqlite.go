@@ -57,6 +57,9 @@ func (s *usageSQLite) second(t time.Time) any          { return t.Unix() }
 func (s *usageSQLite) secondText(column string) string { return column }
 func (s *usageSQLite) close()                          { s.SQLite.Close() }
 
+// unindexed implements usageDialect, by a unary plus: https://sqlite.org/optoverview.html
+func (s *usageSQLite) unindexed(term string) string { return "+" + term }
+
 // ready implements usageDialect.
 func (s *usageSQLite) ready(ctx context.Context, _ []time.Time) error {
 	s.mu.Lock()
