@@ -250,7 +250,9 @@ func (a *turn) frame(answer *fakeprovider.Answer) {
 	case "gzip":
 		answer.Gzip = true
 	case "extra":
-		answer.Extra = "HTTP/1.1 200 OK\r\n\r\n"
+		if answer.Framing == fakeprovider.Chunked { // else it goes out later, perhaps as the next request's answer
+			answer.Extra = "HTTP/1.1 200 OK\r\n\r\n"
+		}
 	case "slow":
 		answer.Gap = 4 * time.Millisecond
 	}
