@@ -165,8 +165,8 @@ func TestDrainWithAThousandStreams(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	took := time.Since(began)
-	// The promise is a second; the other one is the race detector's and a busy machine's.
-	if took < grace-time.Second || took > grace+2*time.Second {
+	// The promise is a second; the rest is the race detector's and a busy machine's.
+	if took < grace-time.Second || took > grace+4*time.Second {
 		t.Errorf("it ended after %v, with a grace of %v", took, grace)
 	}
 	reading.Wait()
