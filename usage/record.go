@@ -35,7 +35,7 @@ type Record struct {
 	Endpoint      string // the route's path, "/v1/chat/completions"
 	Model         string // the public name that was asked for
 	UpstreamModel string // the name the provider was asked for; "" if none was
-	Provider      string // whose answer the client got; "" if none answered
+	Provider      string // whose answer the client got, or who was asked last; "" if nobody was
 	Status        int    // that the client saw, or would have seen
 	Stream        bool
 	Attempts      int // providers asked, 0 when none could be
