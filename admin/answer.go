@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"llmproxy/config"
+	"llmproxy/downstream"
 	"llmproxy/store"
 )
 
@@ -82,6 +83,7 @@ func (a *API) fail(ctx *fasthttp.RequestCtx, err error) {
 	}
 	if f.status == 413 || f.status == 400 {
 		ctx.SetConnectionClose() // the rest of the body is not waited for
+		downstream.LingerOnClose(ctx.Conn())
 	}
 	writeJSON(ctx, f.status, body)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,24 +165,26 @@ func TestRowThatCannotBeRead(t *testing.T) {
 // says both, and a made key is not lost.
 func TestWriteThatDoesNotServe(t *testing.T) {
 	refuse := config.Problems{{Field: "providers[old].weight", Message: "must be a whole number from 0 to 1000000"}}
-	var reload func(context.Context) (admin.Applied, error)
+	type reload = func(context.Context) (admin.Applied, error)
+	var reloads atomic.Pointer[reload]
+	answer := func(r reload) { reloads.Store(&r) }
 	g := start(t, func(d *admin.Deps) {
-		d.Reload = func(ctx context.Context) (admin.Applied, error) { return reload(ctx) }
+		d.Reload = func(ctx context.Context) (admin.Applied, error) { return (*reloads.Load())(ctx) }
 	})
-	reload = func(context.Context) (admin.Applied, error) { return admin.Applied{}, refuse }
+	answer(func(context.Context) (admin.Applied, error) { return admin.Applied{}, refuse })
 	golden(t, "unserved_provider", g.want(503, "POST", "/admin/v1/providers", seedProvider))
 	made := g.want(503, "POST", "/admin/v1/credentials", `{"name":"x"}`)
 	golden(t, "unserved_credential", made)
 	madeKey(t, made)
 	golden(t, "reload_refused", g.want(422, "POST", "/admin/v1/config/reload", ""))
 
-	reload = func(context.Context) (admin.Applied, error) { return admin.Applied{}, store.ErrUnavailable }
+	answer(func(context.Context) (admin.Applied, error) { return admin.Applied{}, store.ErrUnavailable })
 	golden(t, "unserved_update", g.want(503, "PATCH", "/admin/v1/providers/1", `{"weight":2}`))
 
-	reload = func(context.Context) (admin.Applied, error) { return admin.Applied{Version: 2}, nil }
+	answer(func(context.Context) (admin.Applied, error) { return admin.Applied{Version: 2}, nil })
 	golden(t, "unserved_old", g.want(503, "DELETE", "/admin/v1/providers/1", ""))
 
-	reload = g.reload
+	answer(g.reload)
 	g.want(200, "PATCH", "/admin/v1/credentials/1", `{"rate_limit":1}`)
 }
 

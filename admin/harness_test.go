@@ -24,6 +24,7 @@ import (
 
 	"llmproxy/admin"
 	"llmproxy/config"
+	"llmproxy/downstream"
 	"llmproxy/health"
 	"llmproxy/internal/pgtest"
 	"llmproxy/store"
@@ -99,7 +100,9 @@ func (g *gateway) listen(api *admin.API) {
 		g.t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(ln) }()
+	go func() {
+		ended <- server.Serve(downstream.NewListener(ln, downstream.Options{WriteTimeout: 5 * time.Second}))
+	}()
 	g.addr = ln.Addr().String()
 	g.url = "http://" + g.addr
 	g.http = &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
