@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -13,11 +14,15 @@ import (
 
 	"llmproxy/admin"
 	"llmproxy/config"
+	"llmproxy/downstream"
 	"llmproxy/store"
 )
 
 func TestBodiesThatAreTooLarge(t *testing.T) {
-	g := start(t)
+	// As the gateway does: the answer must not be lost to a reset.
+	g := startBehind(t, func(ln net.Listener) net.Listener {
+		return downstream.NewListener(ln, downstream.Options{WriteTimeout: 5 * time.Second})
+	})
 	golden(t, "too_large", g.want(413, "POST", "/admin/v1/providers", `{"provider_key":"`+strings.Repeat("x", 64<<10)+`"}`))
 
 	// Declared, and begun: the answer does not wait for the rest.

@@ -24,7 +24,6 @@ import (
 
 	"llmproxy/admin"
 	"llmproxy/config"
-	"llmproxy/downstream"
 	"llmproxy/health"
 	"llmproxy/internal/pgtest"
 	"llmproxy/store"
@@ -59,6 +58,12 @@ type gateway struct {
 // start starts a gateway; change may alter its parts before.
 func start(t *testing.T, change ...func(*admin.Deps)) *gateway {
 	t.Helper()
+	return startBehind(t, func(ln net.Listener) net.Listener { return ln }, change...)
+}
+
+// startBehind starts one whose connections are wrapped.
+func startBehind(t *testing.T, wrap func(net.Listener) net.Listener, change ...func(*admin.Deps)) *gateway {
+	t.Helper()
 	g := &gateway{t: t, log: &journal{}, now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)}
 	g.store = openStore(t)
 	d := admin.Deps{
@@ -69,7 +74,7 @@ func start(t *testing.T, change ...func(*admin.Deps)) *gateway {
 	for _, c := range change {
 		c(&d)
 	}
-	g.listen(admin.New(d))
+	g.listen(admin.New(d), wrap)
 	return g
 }
 
@@ -87,7 +92,7 @@ func openStore(t *testing.T) store.Store {
 }
 
 // listen serves the API as the gateway does: bodies are not read ahead.
-func (g *gateway) listen(api *admin.API) {
+func (g *gateway) listen(api *admin.API, wrap func(net.Listener) net.Listener) {
 	r := router.New()
 	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
 	api.Register(r)
@@ -101,7 +106,7 @@ func (g *gateway) listen(api *admin.API) {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- server.Serve(downstream.NewListener(ln, downstream.Options{WriteTimeout: 5 * time.Second}))
+		ended <- server.Serve(wrap(ln))
 	}()
 	g.addr = ln.Addr().String()
 	g.url = "http://" + g.addr
