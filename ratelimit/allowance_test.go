@@ -153,8 +153,10 @@ func TestCrowdAtAnAllowance(t *testing.T) {
 func TestSeats(t *testing.T) {
 	m := NewBuckets()
 	s := m.Seats(1, 2)
-	if !s.Take() || !s.Take() || s.Take() {
-		t.Error("two seats are not two")
+	for i, want := range []bool{true, true, false} {
+		if got := s.Take(); got != want {
+			t.Errorf("seat %d of 2: taken is %t", i+1, got)
+		}
 	}
 	s.Leave()
 	if m.Seats(1, 1).Take() {
