@@ -15,6 +15,7 @@ var commands = []command{
 	{"serve", "", "run the gateway; this is what no command means"},
 	{"migrate", "up|down|version|force N", "change the schema of the store by hand"},
 	{"mock", "[flags]", "run a provider that answers by itself"},
+	{"bench", "URL [flags]", "load a gateway and print what its answers take; bench --help lists the flags"},
 	{"check", "", "check the settings and the configuration, then exit"},
 	{"health", "", "ask the running gateway whether it serves, as a container's health check does"},
 	{"version", "", "print the version"},
@@ -50,6 +51,8 @@ func parseArguments(line []string, groups []group) arguments {
 		switch {
 		case found:
 			i += given.take(s, value, hasValue, line[i+1:])
+		case len(words) > 0 && words[0] == "bench": // it has a help of its own
+			words = append(words, arg)
 		case arg == "-h" || name == "--help":
 			given.help = true
 		case name == "--version":
@@ -95,7 +98,7 @@ func (given *arguments) takeWords(words []string) {
 		if len(given.args) > 0 {
 			given.problems.add(given.command, "takes no further arguments")
 		}
-	case "mock":
+	case "mock", "bench":
 	default:
 		// The word is not repeated: it may be a secret that lost its flag.
 		given.problems.add("command", "must be one of "+strings.Join(commandNames(), ", "))

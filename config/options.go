@@ -11,7 +11,7 @@ import (
 // Options are the settings of one process. ParseOptions makes them; nobody
 // else reads the environment. Secrets do not print, so Options may be logged.
 type Options struct {
-	Command string   // serve, migrate, mock, check, health, version or help
+	Command string   // serve, migrate, mock, bench, check, health, version or help
 	Args    []string // what follows the command and is no setting
 
 	Host               string

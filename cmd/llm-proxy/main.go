@@ -3,6 +3,7 @@
 //	llm-proxy [serve]                     serve clients
 //	llm-proxy migrate up|down|version|force N
 //	llm-proxy mock                        run a provider that answers by itself
+//	llm-proxy bench URL                   load a gateway and print what its answers take
 //	llm-proxy check                       check the settings and the configuration
 //	llm-proxy health                      ask a running gateway whether it serves
 //	llm-proxy version
@@ -66,6 +67,8 @@ func command(ctx context.Context, o *config.Options, out, errOut io.Writer) erro
 		return migrate(ctx, o, out)
 	case "mock":
 		return mock(ctx, o, out)
+	case "bench":
+		return benchmark(ctx, o, out, errOut)
 	case "check":
 		return check(ctx, o, out)
 	case "health":
