@@ -14,7 +14,7 @@ var (
 	usageSources  = []string{"upstream", "counted", "estimated", "partial", "none", "other"}
 	tokenResults  = []string{"counted", "queue_full", "too_large", "failed", "other"}
 	recoveries    = []string{"spliced", "diverged", "failed", "other"}
-	rejections    = []string{"full", "busy", "memory", "draining", "other"}
+	rejections    = []string{"full", "busy", "memory", "draining", "providers_full", "other"}
 	limits        = []string{
 		"max_body_bytes", "max_header_bytes", "max_header_lines", "max_answer_bytes", "max_event_bytes", "max_error_bytes",
 		"max_counted_text_bytes", "max_model_list_bytes", "max_idle_connections", "max_health_models", "max_log_lines", "other",

@@ -17,8 +17,11 @@ import (
 // its answer, or else as counted by the token pool, which takes the prompt and
 // the text over. Nothing here waits.
 func (s *Server) account(x *exchange, end ending, counts *metrics.Requests, took time.Duration) {
-	b := bill{s: s, counts: counts, record: x.record(end, took), held: x.held, price: x.price()}
+	b := bill{s: s, counts: counts, record: x.record(end, took), held: x.held}
 	x.held = route.Held{}
+	if x.target != nil {
+		b.price = x.target.Provider.Price(b.record.UpstreamModel, b.record.Model)
+	}
 	switch {
 	case x.hasUsage && (x.usageEnd || !x.endpoint.counted):
 		b.record.Source = usage.Upstream
@@ -38,7 +41,7 @@ type bill struct {
 	counts *metrics.Requests
 	record usage.Record
 	held   route.Held    // until settle
-	price  *config.Price // nil: none is declared
+	price  *config.Price // of the provider that was asked last; nil: none is declared
 }
 
 // settle charges what was used, and sets free what was not.
@@ -170,15 +173,6 @@ func tallyPart(t *tokens.Tally, p openai.Part) {
 	case openai.PartUnknown:
 		t.Unknown()
 	}
-}
-
-// price is what the provider that answered takes for the model.
-func (x *exchange) price() *config.Price {
-	if x.target == nil {
-		return nil
-	}
-	public := string(x.public)
-	return x.target.Provider.Price(x.target.Provider.UpstreamName(public), public)
 }
 
 // record describes the request that has ended. It holds copies only.

@@ -63,7 +63,7 @@ func (s *Server) letIn(x *exchange) error {
 
 // authenticate finds out who asks.
 func (x *exchange) authenticate() (err error) {
-	x.caller, err = identify(x.ctx, x.table)
+	x.caller, err = identify(x.ctx, x.table, x.startAt)
 	return err
 }
 

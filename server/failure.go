@@ -50,6 +50,7 @@ func (x *exchange) giveUp() error {
 	case errors.As(err, &spoke):
 		return spoke
 	case errors.Is(err, upstream.ErrBusy):
+		x.s.metrics.Overloaded("providers_full")
 		return openai.ErrOverloaded(time.Second)
 	case errors.As(err, &up) && up.Timeout:
 		return openai.ErrUpstreamTimeout(err)

@@ -9,16 +9,16 @@ import (
 	"llmproxy/route"
 )
 
-// identify finds out who asks. Where no key is asked for (ALLOW_ANONYMOUS) the
+// identify finds out who asks, at that time. Where no key is asked for (ALLOW_ANONYMOUS) the
 // pages of other origins are refused: a browser sends a simple request for
 // any page that its user visits, to the user's own machine too, and only the
 // key says that the user meant it.
-func identify(ctx *fasthttp.RequestCtx, table *route.Table) (*route.Caller, error) {
+func identify(ctx *fasthttp.RequestCtx, table *route.Table, at int64) (*route.Caller, error) {
 	caller := table.Caller(credential(ctx))
 	switch {
 	case table.Empty():
 		return nil, openai.ErrNotReady()
-	case caller == nil || caller.Expired(now()):
+	case caller == nil || caller.Expired(at):
 		return nil, openai.ErrInvalidKey()
 	case table.Open() && crossOrigin(&ctx.Request.Header):
 		return nil, openai.ErrCrossOrigin()

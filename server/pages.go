@@ -24,7 +24,7 @@ func (s *Server) forClients(path string, p page) fasthttp.RequestHandler {
 		start := now()
 		table := s.live.Table()
 		status := fasthttp.StatusOK
-		caller, err := identify(ctx, table)
+		caller, err := identify(ctx, table, start)
 		if err == nil {
 			err = s.charge(&ctx.Response.Header, caller, start)
 		}
@@ -70,7 +70,7 @@ func (s *Server) readiness(ctx *fasthttp.RequestCtx) {
 
 // detailed tests all providers for whoever has a client key or the admin's.
 func (s *Server) detailed(ctx *fasthttp.RequestCtx) {
-	if _, err := identify(ctx, s.live.Table()); err != nil && !s.isAdmin(credential(ctx)) {
+	if _, err := identify(ctx, s.live.Table(), now()); err != nil && !s.isAdmin(credential(ctx)) {
 		fail(ctx, err)
 		return
 	}

@@ -83,4 +83,7 @@ func TestWaitForRoomInVain(t *testing.T) {
 	if n := r.metric("llm_proxy_overhead_seconds_count", `phase="queue"`); n != 1 {
 		t.Errorf("%v waits are counted", n)
 	}
+	if n := r.metric("llm_proxy_overload_rejected_total", `reason="providers_full"`); n != 1 {
+		t.Errorf("%v refusals are counted", n)
+	}
 }
