@@ -166,27 +166,6 @@ func TestPickAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkPick shows that the number of items does not matter.
-func BenchmarkPick(b *testing.B) {
-	f := func(name string, items int) {
-		b.Run(name, func(b *testing.B) {
-			a := NewAlias(rising(items))
-			sum, draws := 0, 0
-			for b.Loop() {
-				sum += a.Pick(rand.Uint64())
-				draws++
-			}
-			// Item i has weight i+1: the mean is two thirds of the way up.
-			if mean, want := float64(sum)/float64(draws), 2*float64(items-1)/3; draws > 100_000 && math.Abs(mean-want) > 0.02*want {
-				b.Fatalf("mean index is %v, want %v", mean, want)
-			}
-		})
-	}
-	f("items=2", 2)
-	f("items=100", 100)
-	f("items=10000", 10_000)
-}
-
 // probabilities reads each item's probability from the table.
 func (a *Alias) probabilities() []float64 {
 	p := make([]float64, len(a.columns))

@@ -292,18 +292,3 @@ func TestTakeAllocatesNothing(t *testing.T) {
 		t.Errorf("allocations per request: %v", n)
 	}
 }
-
-func BenchmarkTake(b *testing.B) {
-	bucket := newBucket(100)
-	var tried, admitted int64
-	for now := int64(start); b.Loop(); now += int64(time.Microsecond) {
-		tried++
-		if bucket.Take(now).OK {
-			admitted++
-		}
-	}
-	seconds := tried/1_000_000 + 1
-	if admitted > 100*seconds {
-		b.Fatalf("admitted %d in %d s", admitted, seconds)
-	}
-}
