@@ -1,38 +1,48 @@
 package usage
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
 	"math"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
-// A record on disk is a row of numbers, as varints, and texts with their
-// lengths before them: about 150 bytes. What it holds has been made fit for
-// every database: no text is longer than maxText, none has a NUL or is not
-// UTF-8, no number is negative that cannot be.
+// A record on disk is its length, then what questions go by, then names with
+// their lengths before them and numbers as varints: about 150 bytes.
+//
+//	 0  uint16  bytes of what follows
+//	 2  uint64  ID
+//	10  int64   At, in Unix microseconds
+//	18  uint8   Outcome
+//	19  uint8   Source
+//	20  uint8   1: Stream
+//	21          APIKeyID, the texts, the numbers
+//
+// What it holds has been made fit for every database: no text is longer than
+// maxText, none has a NUL or is not UTF-8, no number is negative that cannot be.
 const (
-	recordVersion = 1
+	recordVersion = 2
+	recordLength  = 2 // bytes that say how many follow
+	recordHead    = 19
 	maxText       = 128 // bytes; an x-request-id is no longer
 	maxTokens     = math.MaxInt32
 )
 
-// appendRecord writes r behind dst.
-func appendRecord(dst []byte, r *Record) []byte {
+// AppendRecord writes r behind dst, as journals and blocks have it.
+func AppendRecord(dst []byte, r *Record) []byte {
+	from := len(dst)
+	dst = append(dst, 0, 0)
 	dst = binary.LittleEndian.AppendUint64(dst, r.ID)
-	dst = binary.AppendVarint(dst, r.At.UnixMicro())
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.At.UnixMicro()))
+	dst = append(dst, byte(r.Outcome), byte(r.Source), flags(r))
 	dst = binary.AppendVarint(dst, r.APIKeyID)
 	for _, text := range [...]string{
-		r.RequestID, r.APIKeyName, r.Endpoint, r.Model, r.UpstreamModel, r.Provider, r.Phase, r.Code,
+		r.Endpoint, r.Model, r.Provider, r.APIKeyName, r.UpstreamModel, r.Phase, r.Code, r.RequestID,
 	} {
 		text = fit(text)
-		dst = binary.AppendUvarint(dst, uint64(len(text)))
+		dst = append(dst, byte(len(text)))
 		dst = append(dst, text...)
 	}
-	dst = append(dst, flags(r), byte(r.Outcome), byte(r.Source))
 	for _, n := range [...]int64{
 		within(int64(r.Status), 999), within(int64(r.Attempts), math.MaxInt16),
 		within(r.Prompt, maxTokens), within(r.Completion, maxTokens), within(r.Cached, maxTokens), within(r.Reasoning, maxTokens),
@@ -42,6 +52,7 @@ func appendRecord(dst []byte, r *Record) []byte {
 	} {
 		dst = binary.AppendUvarint(dst, uint64(n))
 	}
+	binary.LittleEndian.PutUint16(dst[from:], uint16(len(dst)-from-recordLength))
 	return dst
 }
 
@@ -66,115 +77,8 @@ func fit(text string) string {
 	if strings.IndexByte(text, 0) >= 0 {
 		text = strings.ReplaceAll(text, "\x00", "")
 	}
+	if utf8.ValidString(text) { // many times faster than what follows
+		return text
+	}
 	return strings.ToValidUTF8(text, "")
-}
-
-var errRecord = errors.New("a usage record cannot be read")
-
-// decoder reads records. It keeps the names that it has seen, so that the same
-// few are not allocated for every record.
-type decoder struct {
-	names map[string]string
-	rest  []byte
-	bad   bool
-}
-
-const maxNames = 4096
-
-// record reads what appendRecord wrote at the beginning of b and returns what
-// follows it. Whatever b is, it returns an error rather than an odd Record.
-func (d *decoder) record(b []byte, r *Record) (rest []byte, err error) {
-	d.rest, d.bad = b, false
-	*r = Record{ID: d.uint64(), At: time.UnixMicro(d.varint()).UTC(), APIKeyID: d.varint(), RequestID: string(d.text())}
-	for _, to := range [...]*string{&r.APIKeyName, &r.Endpoint, &r.Model, &r.UpstreamModel, &r.Provider, &r.Phase, &r.Code} {
-		*to = d.name()
-	}
-	r.Stream, r.Outcome, r.Source = d.byte(1) == 1, Outcome(d.byte(len(outcomes)-1)), Source(d.byte(len(sources)-1))
-	r.Status, r.Attempts = int(d.number(999)), int(d.number(math.MaxInt16))
-	for _, to := range [...]*int64{&r.Prompt, &r.Completion, &r.Cached, &r.Reasoning} {
-		*to = d.number(maxTokens)
-	}
-	r.CostMicroUSD = d.number(math.MaxInt64)
-	r.TTFT, r.Duration, r.Overhead = d.micros(), d.micros(), d.micros()
-	if d.bad {
-		return nil, errRecord
-	}
-	return d.rest, nil
-}
-
-func (d *decoder) uint64() uint64 {
-	if len(d.rest) < 8 {
-		d.bad = true
-		return 0
-	}
-	n := binary.LittleEndian.Uint64(d.rest)
-	d.rest = d.rest[8:]
-	return n
-}
-
-func (d *decoder) varint() int64 {
-	n, size := binary.Varint(d.rest)
-	d.skip(size)
-	return n
-}
-
-func (d *decoder) number(most int64) int64 {
-	n, size := binary.Uvarint(d.rest)
-	d.skip(size)
-	if n > uint64(most) {
-		d.bad = true
-		return 0
-	}
-	return int64(n)
-}
-
-func (d *decoder) micros() time.Duration {
-	return time.Duration(d.number(math.MaxInt64/int64(time.Microsecond))) * time.Microsecond
-}
-
-func (d *decoder) byte(most int) byte {
-	if len(d.rest) == 0 || int(d.rest[0]) > most {
-		d.bad = true
-		return 0
-	}
-	b := d.rest[0]
-	d.rest = d.rest[1:]
-	return b
-}
-
-// text is a view of the input.
-func (d *decoder) text() []byte {
-	n := int(d.number(maxText))
-	if n > len(d.rest) {
-		d.bad = true
-		return nil
-	}
-	text := d.rest[:n]
-	d.rest = d.rest[n:]
-	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
-		d.bad = true
-	}
-	return text
-}
-
-func (d *decoder) name() string {
-	text := d.text()
-	if known, ok := d.names[string(text)]; ok {
-		return known
-	}
-	if d.names == nil || len(d.names) >= maxNames {
-		d.names = make(map[string]string)
-	}
-	name := string(text)
-	d.names[name] = name
-	return name
-}
-
-// skip goes on behind a varint; binary says with size <= 0 that there is none.
-func (d *decoder) skip(size int) {
-	if size <= 0 {
-		d.bad = true
-		return
-	}
-	d.rest = d.rest[size:]
 }

@@ -34,15 +34,23 @@ func drawRecord(t *rapid.T) Record {
 func TestRecordsComeBackFit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := drawRecord(t)
-		written := appendRecord(nil, &r)
+		written := AppendRecord(nil, &r)
 		if len(written) > 2<<10 {
 			t.Fatalf("%d bytes", len(written))
 		}
-		var d decoder
+		var d Decoder
 		var once, twice Record
-		rest, err := d.record(append(written, "rest"...), &once)
+		one, rest, err := NextRecord(append(written, "rest"...))
 		if err != nil || string(rest) != "rest" {
 			t.Fatalf("%v, rest %q", err, rest)
+		}
+		if err := d.Record(one, &once); err != nil {
+			t.Fatal(err)
+		}
+		key, endpoint, model, provider := one.Names()
+		if one.ID() != r.ID || !time.UnixMicro(one.At()).Equal(r.At) || one.Outcome() != r.Outcome || key != r.APIKeyID ||
+			string(endpoint) != once.Endpoint || string(model) != once.Model || string(provider) != once.Provider {
+			t.Fatalf("undecoded it says something else than %+v", once)
 		}
 		for _, text := range []string{once.RequestID, once.APIKeyName, once.Endpoint, once.Model, once.UpstreamModel, once.Provider, once.Phase, once.Code} {
 			if len(text) > maxText || !utf8.ValidString(text) || strings.Contains(text, "\x00") {
@@ -57,7 +65,7 @@ func TestRecordsComeBackFit(t *testing.T) {
 		if once.Prompt > math.MaxInt32 || once.Status > 999 || once.Overhead.Microseconds() > math.MaxInt32 {
 			t.Fatalf("too large for its column: %+v", once)
 		}
-		if _, err := d.record(appendRecord(nil, &once), &twice); err != nil || !reflect.DeepEqual(once, twice) {
+		if err := d.Record(AppendRecord(nil, &once), &twice); err != nil || !reflect.DeepEqual(once, twice) {
 			t.Fatalf("%v\n got %+v\nwant %+v", err, twice, once)
 		}
 	})
@@ -77,7 +85,7 @@ func sample(n int) Record {
 // A usual record is small.
 func TestARecordIsSmallOnDisk(t *testing.T) {
 	r := sample(7)
-	if n := len(appendRecord(nil, &r)); n > 200 {
+	if n := len(AppendRecord(nil, &r)); n > 200 {
 		t.Errorf("%d bytes", n)
 	}
 }
@@ -99,8 +107,8 @@ func FuzzDecoder(f *testing.F) {
 		if len(b) < frameHeader {
 			return
 		}
-		var d decoder
-		records, err := d.records(nil, b, int(n))
+		var d Decoder
+		records, encoded, err := d.records(nil, nil, b, int(n))
 		if err != nil {
 			return
 		}
@@ -109,10 +117,20 @@ func FuzzDecoder(f *testing.F) {
 		for i := range records {
 			again.add(&records[i])
 		}
-		var back decoder
-		reread, err := back.records(nil, again.bytes, again.records)
+		var back Decoder
+		reread, _, err := back.records(nil, nil, again.bytes, again.records)
 		if err != nil || !reflect.DeepEqual(records, reread) {
 			t.Fatalf("%v\n got %+v\nwant %+v", err, reread, records)
+		}
+		for i := range records {
+			one, rest, err := NextRecord(encoded)
+			if err != nil || one.ID() != records[i].ID {
+				t.Fatalf("%v, record %d is not what was decoded", err, i)
+			}
+			encoded = rest
+		}
+		if len(encoded) > 0 {
+			t.Fatalf("%d bytes behind the records", len(encoded))
 		}
 		if len(records) == 0 && !bytes.Equal(b[frameHeader:], again.bytes[frameHeader:]) {
 			t.Fatalf("%q was read as nothing", b)
@@ -124,9 +142,38 @@ func BenchmarkAppendRecord(b *testing.B) {
 	r := sample(3)
 	var buf []byte
 	for b.Loop() {
-		buf = appendRecord(buf[:0], &r)
+		buf = AppendRecord(buf[:0], &r)
 	}
 	if len(buf) == 0 {
 		b.Fatal("nothing written")
+	}
+}
+
+// BenchmarkReadFrame decodes what the shipper reads; an operation is a record.
+func BenchmarkReadFrame(b *testing.B) {
+	var f frame
+	f.reset()
+	for n := range 1000 {
+		r := sample(n)
+		r.APIKeyID = int64(n % 50)
+		r.APIKeyName = "team-" + string(rune('a'+n%50)) + "-production"
+		f.add(&r)
+	}
+	f.seal(7, 0, time.UnixMicro(5))
+	var d Decoder
+	var records []Record
+	var encoded []byte
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%f.records > 0 {
+			continue
+		}
+		var err error
+		if records, encoded, err = d.records(records[:0], encoded[:0], f.bytes, f.records); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if len(records) != f.records || records[7].Prompt != 7 {
+		b.Fatalf("%d records", len(records))
 	}
 }

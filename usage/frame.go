@@ -3,6 +3,7 @@ package usage
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 	"time"
 )
 
@@ -37,8 +38,7 @@ type frame struct {
 
 // reset makes f empty.
 func (f *frame) reset() {
-	f.bytes = append(f.bytes[:0], make([]byte, frameHeader)...)
-	f.bytes = append(f.bytes, recordVersion)
+	f.bytes = append(append(f.bytes[:0], make([]byte, frameHeader)...), recordVersion)
 	f.records = 0
 }
 
@@ -47,7 +47,7 @@ func (f *frame) full() bool { return f.records >= frameRecords || len(f.bytes) >
 
 // add puts a record into f.
 func (f *frame) add(r *Record) {
-	f.bytes = appendRecord(f.bytes, r)
+	f.bytes = AppendRecord(f.bytes, r)
 	f.records++
 }
 
@@ -123,23 +123,31 @@ func zeros(b []byte) bool {
 	return true
 }
 
-// records reads the payload of a sound frame behind dst.
-func (d *decoder) records(dst []Record, b []byte, n int) ([]Record, error) {
+// records reads the payload of a sound frame behind dst, and the records as
+// they are written behind encoded. After an error nothing is behind either.
+func (d *Decoder) records(dst []Record, encoded, b []byte, n int) ([]Record, []byte, error) {
 	payload := b[frameHeader:]
 	if len(payload) == 0 || payload[0] != recordVersion || n > len(payload) {
-		return dst, errRecord
+		return dst, encoded, errRecord
 	}
-	rest := payload[1:]
+	all, known := payload[1:], len(dst)
+	text := string(all) // one allocation for the request ids of all
+	dst = slices.Grow(dst, n)
+	rest := all
 	for range n {
-		var r Record
-		var err error
-		if rest, err = d.record(rest, &r); err != nil {
-			return dst, err
+		one, behind, err := NextRecord(rest)
+		if err == nil {
+			dst = dst[:len(dst)+1]
+			at := len(all) - len(rest)
+			err = d.record(one, text[at:at+len(one)], &dst[len(dst)-1])
 		}
-		dst = append(dst, r)
+		if err != nil {
+			return dst[:known], encoded, err
+		}
+		rest = behind
 	}
 	if len(rest) > 0 {
-		return dst, errRecord
+		return dst[:known], encoded, errRecord
 	}
-	return dst, nil
+	return dst, append(encoded, all...), nil
 }

@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -12,10 +13,35 @@ import (
 type reader struct {
 	j        *journal
 	position int64
-	decoder  decoder
+	decoder  Decoder
 	buffer   []byte
+	window   window
 	file     *os.File // of the segment that path names
 	path     string
+}
+
+// window is a part of a file that has been read: of a long journal many frames
+// at once.
+type window struct {
+	path string
+	from int64 // position
+	b    []byte
+}
+
+// at returns the view from a position on if there is a whole frame in it.
+func (w *window) at(path string, position int64) []byte {
+	if w.path != path || position < w.from || position-w.from > int64(len(w.b)) {
+		return nil
+	}
+	b := w.b[position-w.from:]
+	if len(b) < frameHeader {
+		return nil
+	}
+	length := binary.LittleEndian.Uint32(b)
+	if length == 0 || length > uint32(len(b)-frameHeader) {
+		return nil
+	}
+	return b
 }
 
 // portion is a piece of a journal, to be stored as one: sound frames one after
@@ -23,20 +49,22 @@ type reader struct {
 type portion struct {
 	from, to int64
 	records  []Record
+	encoded  []byte    // the records as they are in the journal
 	frames   int       // sound ones
 	at       time.Time // when the last of it was written
 	spoiled  int       // records that could not be read, of a piece that cannot be; at least 1
 	torn     bool      // it is the end of a journal that was cut off in the middle of a write
 }
 
-// portionRecords is how many records make a portion full: the database takes
-// so many in some ten milliseconds.
-const portionRecords = 2 * frameRecords
+// portionRecords is how many records make a portion full: the more, the fewer
+// times the same sums are added to, and the database takes so many in some ten
+// milliseconds.
+const portionRecords = 8 * frameRecords
 
 // next reads what is on the disk behind the position into p, some thousand
 // records at most, and goes on there. It reports false at the end.
 func (r *reader) next(p *portion) (bool, error) {
-	*p = portion{from: r.position, to: r.position, records: p.records[:0]}
+	*p = portion{from: r.position, to: r.position, records: p.records[:0], encoded: p.encoded[:0]}
 	for len(p.records) < portionRecords {
 		b, last, err := r.look()
 		if errors.Is(err, os.ErrNotExist) {
@@ -53,10 +81,9 @@ func (r *reader) next(p *portion) (bool, error) {
 			p.from, p.to = r.position, r.position // what is gone from the front is stepped over
 		}
 		h := readHeader(b, r.j.id, r.position)
-		known := len(p.records)
 		if h.state == sound {
-			if p.records, err = r.decoder.records(p.records, b[:h.size], h.records); err != nil {
-				p.records, h.state = p.records[:known], spoiled // another version's
+			if p.records, p.encoded, err = r.decoder.records(p.records, p.encoded, b[:h.size], h.records); err != nil {
+				h.state = spoiled // another version's
 			}
 		}
 		if h.state != sound {
@@ -105,6 +132,9 @@ func (r *reader) look() (b []byte, last bool, err error) {
 	if err := r.open(s); err != nil {
 		return nil, false, err
 	}
+	if b := r.window.at(s.path, r.position); b != nil {
+		return b, false, nil
+	}
 	left := s.end() - r.position
 	n := min(left, frameHeader+framePayload)
 	if int64(cap(r.buffer)) < n {
@@ -114,7 +144,8 @@ func (r *reader) look() (b []byte, last bool, err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, false, err
 	}
-	return r.buffer[:read], int64(read) == left, nil
+	r.window = window{path: s.path, from: r.position, b: r.buffer[:read]}
+	return r.window.b, int64(read) == left, nil
 }
 
 // segment finds the segment that the position is in, stepping over gaps
@@ -159,7 +190,7 @@ func (r *reader) frames(from, to int64) ([]portion, error) {
 			return nil, io.ErrUnexpectedEOF // it was sound a moment ago
 		}
 		p := portion{from: r.position, to: r.position + int64(h.size), frames: 1, at: h.at}
-		if p.records, err = r.decoder.records(nil, b[:h.size], h.records); err != nil {
+		if p.records, p.encoded, err = r.decoder.records(nil, nil, b[:h.size], h.records); err != nil {
 			return nil, err
 		}
 		all = append(all, p)
@@ -190,6 +221,6 @@ func (r *reader) raw(from, to int64) ([]byte, error) {
 func (r *reader) close() {
 	if r.file != nil {
 		_ = r.file.Close()
-		r.file = nil
+		r.file, r.window = nil, window{}
 	}
 }

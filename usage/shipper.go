@@ -150,7 +150,9 @@ func (s *shipper) ship(ctx context.Context, one *shipment, p *portion) error {
 			return err
 		}
 	}
-	result, err := s.Store.Ship(ctx, Batch{Journal: one.journal.id, Own: one == s.ours, From: p.from, To: p.to, Records: p.records})
+	result, err := s.Store.Ship(ctx, Batch{
+		Journal: one.journal.id, Own: one == s.ours, From: p.from, To: p.to, Records: p.records, Encoded: p.encoded,
+	})
 	if errors.Is(err, ErrRefused) && p.spoiled == 0 {
 		return s.refused(ctx, one, p, err)
 	}

@@ -32,6 +32,7 @@ type Batch struct {
 	Own      bool   // of this process, and not of one that has died
 	From, To int64
 	Records  []Record
+	Encoded  []byte // the same, as AppendRecord writes them one behind the other; nil: not at hand
 }
 
 // Shipped is what came of a batch.

@@ -57,10 +57,11 @@ func (w *writer) drain() {
 // fill makes a frame of what was taken, as far as it goes.
 func (w *writer) fill() {
 	w.frame.reset()
+	now := time.Now() // of ids; asking for each record would cost as much as half of its encoding
 	for w.taken != nil && !w.frame.full() {
 		node := w.taken
 		w.taken = node.next
-		node.record.ID = w.ids.next(time.Now())
+		node.record.ID = w.ids.next(now)
 		w.frame.add(&node.record)
 		w.queue.recycle(node)
 	}
