@@ -82,6 +82,8 @@ type Options struct {
 	LogFormat       string // json or text
 	LogLines        int64  // a second
 	MaxMetricSeries int
+
+	Tracing Tracing
 }
 
 // setting is one line of the table: its name in the environment, what it is
@@ -161,6 +163,7 @@ func (o *Options) groups() []group {
 			{"MAX_LOG_LINES", "20", "Warnings of one kind per second; the next line says how many were left out.", number(&o.LogLines, 1, 1_000_000)},
 			{"MAX_METRIC_SERIES", "100000", "Most label combinations of one metric; further ones are counted under other.", number(&o.MaxMetricSeries, 100, 10_000_000)},
 		}},
+		{"Traces (docs/tracing.md)", o.tracing()},
 	}
 }
 
@@ -229,7 +232,7 @@ func (o *Options) check() Problems {
 	if o.TLSKeyFile != "" && o.TLSCertFile == "" {
 		problems.add("TLS_CERT_FILE", "must be set when TLS_KEY_FILE is")
 	}
-	return problems
+	return append(problems, o.Tracing.check()...)
 }
 
 // notSet marks a duration whose 0 means something.
