@@ -56,8 +56,3 @@ func promtool(t *testing.T, args ...string) {
 		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }
-
-func TestPrometheusConfigAndRules(t *testing.T) {
-	promtool(t, "check", "config", "prometheus/prometheus.yml")
-	promtool(t, "test", "rules", "prometheus/tests/llm-proxy.yml")
-}
