@@ -27,6 +27,9 @@ check "staticcheck" "${tool[@]}" staticcheck ./...
 check "gofumpt (make format mends it)" "${tool[@]}" gofumpt -l .
 check "go mod tidy" go mod tidy -diff
 check "go mod tidy, tools" go -C tools mod tidy -diff
+check "go vet, dashboards" go -C deploy/grafana/generate vet .
+check "go mod tidy, dashboards" go -C deploy/grafana/generate mod tidy -diff
+check "dashboards are as they are generated" go -C deploy/grafana/generate run . -check
 for script in scripts/*.sh .ci/run; do
   check "shell syntax of $script" bash -n "$script"
 done
