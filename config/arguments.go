@@ -14,7 +14,7 @@ type command struct {
 var commands = []command{
 	{"serve", "", "run the gateway; this is what no command means"},
 	{"migrate", "up|down|version|force N", "change the schema of the store by hand"},
-	{"mock", "[flags]", "run a provider that answers by itself"},
+	{"mock", "[flags]", "run a provider that answers by itself; mock --help lists the flags"},
 	{"bench", "URL [flags]", "load a gateway and print what its answers take; bench --help lists the flags"},
 	{"check", "", "check the settings and the configuration, then exit"},
 	{"health", "", "ask the running gateway whether it serves, as a container's health check does"},
@@ -51,14 +51,12 @@ func parseArguments(line []string, groups []group) arguments {
 		switch {
 		case found:
 			i += given.take(s, value, hasValue, line[i+1:])
-		case len(words) > 0 && words[0] == "bench": // it has a help of its own
+		case len(words) > 0 && (words[0] == "bench" || words[0] == "mock"): // they have a help of their own
 			words = append(words, arg)
 		case arg == "-h" || name == "--help":
 			given.help = true
 		case name == "--version":
 			words = append([]string{"version"}, words...)
-		case len(words) > 0 && words[0] == "mock":
-			words = append(words, arg)
 		default:
 			given.problems.add(unknownFlag(name, known))
 			i += skipped(hasValue, line[i+1:])

@@ -103,7 +103,7 @@ func TestCommands(t *testing.T) {
 	f("version", "version[]")
 	f("--version", "version[]")
 	f("mock", "mock[]")
-	f("mock --port 1 --delay 5ms -v", "mock[--delay 5ms -v]")
+	f("mock --port 1 --delay 5ms -v --help", "mock[--delay 5ms -v --help]")
 	f("bench http://a --rate 5 --port 1 --help", "bench[http://a --rate 5 --help]")
 
 	if o := mustParse(t, env{"PORT": "none"}, "version"); o.Command != "version" {

@@ -53,7 +53,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{opts: o, done: make(chan struct{})}
 	s.http = fasthttp.Server{
-		Handler:                      s.handle,
+		Handler:                      s.Handle,
 		ReadBufferSize:               16 << 10,
 		MaxRequestBodySize:           maxBody,
 		ReadTimeout:                  time.Minute,
@@ -129,8 +129,9 @@ func (s *Server) pause(d time.Duration) bool {
 	}
 }
 
-// handle answers one request.
-func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+// Handle answers one request: Serve's handler, for servers that have a demo
+// provider inside.
+func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 	path := string(ctx.Path())
 	answer := s.endpoint(path)
 	want := fasthttp.MethodPost

@@ -2,13 +2,11 @@ package loadgen
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net"
-	"os"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -30,8 +28,12 @@ type caller struct {
 	used  bool // an answer came over it
 	in    *bufio.Reader
 	resp  fasthttp.Response
-	lines *bufio.Reader // of a stream
-	gaps  []time.Duration
+
+	lines        *bufio.Reader   // of a stream
+	gaps, delays []time.Duration // of the last stream
+
+	opened int64 // connections
+	proven bool  // an answer was decoded, and found right
 }
 
 func newCaller(t *Target, request []byte, p Plan) *caller {
@@ -47,6 +49,7 @@ func (c *caller) dial(ctx context.Context) error {
 		return err
 	}
 	c.conn, c.used = conn, false
+	c.opened++
 	c.leave = context.AfterFunc(ctx, func() { conn.Close() })
 	c.in.Reset(conn)
 	return nil
@@ -75,11 +78,13 @@ func (c *caller) ask(ctx context.Context, x *exchange) {
 	if err == nil {
 		err = c.receive(x)
 	}
-	x.end = time.Now()
+	if x.end.IsZero() {
+		x.end = time.Now()
+	}
 	if err != nil {
 		x.note(err)
 	}
-	if err != nil || x.fault != "" || c.resp.ConnectionClose() {
+	if err != nil || x.fault != "" || c.plan.Fresh || c.resp.ConnectionClose() {
 		c.close()
 	}
 }
@@ -112,13 +117,16 @@ func (c *caller) receive(x *exchange) error {
 	if c.plan.Stream {
 		defer c.resp.CloseBodyStream()
 	}
+	x.end = time.Now() // of the head, when it is a stream
 	switch status := c.resp.StatusCode(); {
 	case status != fasthttp.StatusOK:
 		x.fault = strconv.Itoa(status) + errorCode(c.body())
 	case c.plan.Stream:
-		return c.follow(x, c.resp.BodyStream())
-	case !whole(c.resp.Body()):
-		x.fault = "200, but not a completion"
+		err := c.follow(x, c.resp.BodyStream())
+		x.end = time.Now()
+		return err
+	case !c.whole(c.resp.Body()):
+		x.fault = noCompletion
 	}
 	return nil
 }
@@ -132,48 +140,23 @@ func (c *caller) body() []byte {
 	return c.resp.Body()
 }
 
-// whole reports whether an answer is a completion.
-func whole(body []byte) bool {
+// whole reports whether an answer is a completion. The first that comes over
+// a connection is decoded; of the later ones the outline is looked at, and
+// only what has another is decoded again: decoding each would cost as much as
+// sending the request.
+func (c *caller) whole(body []byte) bool {
+	if c.proven && outlined(body) {
+		return true
+	}
 	var answer struct{ Choices []json.RawMessage }
-	return json.Unmarshal(body, &answer) == nil && len(answer.Choices) > 0
+	right := json.Unmarshal(body, &answer) == nil && len(answer.Choices) > 0
+	c.proven = c.proven || right
+	return right
 }
 
-var plainCode = regexp.MustCompile(`^[a-z][a-z0-9_]{1,39}$`)
-
-// errorCode is the error's code with a space before it; empty if it has none
-// that looks like one.
-func errorCode(body []byte) string {
-	var refusal struct {
-		Error struct{ Code any } // some servers have numbers
-	}
-	_ = json.Unmarshal(body, &refusal) // what is no JSON has no code
-	code, _ := refusal.Error.Code.(string)
-	if !plainCode.MatchString(code) {
-		return ""
-	}
-	return " " + code
-}
-
-// dialError tells that there was no connection to ask over.
-type dialError struct{ error }
-
-func (e *dialError) Unwrap() error { return e.error }
-
-// late reports whether the time for an answer was over.
-func late(err error) bool {
-	var timeout net.Error
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
-}
-
-// note keeps why there was no whole answer.
-func (x *exchange) note(err error) {
-	var dial *dialError
-	switch {
-	case late(err):
-		x.fault, x.unanswered = "timeout", true
-	case errors.As(err, &dial):
-		x.fault = "no connection"
-	default:
-		x.fault = "broken off"
-	}
+// outlined reports whether a body begins, and ends, as a completion does. Its
+// length is what its header said: it is not cut.
+func outlined(body []byte) bool {
+	body = bytes.TrimRight(body, "\r\n ")
+	return bytes.HasPrefix(body, []byte("{")) && bytes.HasSuffix(body, []byte("}")) && bytes.Contains(body, []byte(`"choices":[{`))
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // TestQuantilesAreThoseOfTheSortedSamples: never less than the exact quantile
-// (the least sample that so large a share does not exceed), and at most 1/128
+// (the least sample that so large a share does not exceed), and at most 1/1024
 // more; the same when the samples were counted apart and merged.
 func TestQuantilesAreThoseOfTheSortedSamples(t *testing.T) {
 	sample := rapid.OneOf(rapid.Int64Range(0, 1000), rapid.Int64Range(0, int64(time.Minute)), rapid.Int64Min(0))

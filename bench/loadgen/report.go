@@ -1,16 +1,12 @@
 package loadgen
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
-	"text/tabwriter"
 	"time"
 )
 
-// Report is what one target, or two in turn, did in some rounds.
+// Report is what one target, or two in turn, did in some rounds of one plan.
 type Report struct {
 	Plan    Plan
 	Targets []Measured
@@ -31,12 +27,17 @@ func (m *Measured) Sum() *Result {
 	return sum
 }
 
-// Wrong is how many answers were not as they should be, of all targets.
-func (r *Report) Wrong() (n int64) {
-	for i := range r.Targets {
-		n += r.Targets[i].Sum().Wrong()
+// answered is how many right answers came in a second, while the plan's time
+// ran.
+func (m *Measured) answered(p *Plan) float64 {
+	var n int64
+	for _, r := range m.Rounds {
+		n += r.InTime
 	}
-	return n
+	if len(m.Rounds) == 0 || p.Time <= 0 {
+		return 0
+	}
+	return float64(n) / (p.Time.Seconds() * float64(len(m.Rounds)))
 }
 
 // share is a column: a quantile by its name.
@@ -58,93 +59,7 @@ var measures = []measure{
 	{"first byte", func(r *Result) *Histogram { return &r.FirstByte }},
 	{"first event", func(r *Result) *Histogram { return &r.FirstEvent }},
 	{"gap", func(r *Result) *Histogram { return &r.Gap }},
-}
-
-// Print writes the report as tables for a person.
-func (r *Report) Print(w io.Writer) error {
-	fmt.Fprintf(w, "%g requests a second for %v, %s\n", r.Plan.Rate, r.Plan.Time, r.kind())
-	for i := range r.Targets {
-		r.Targets[i].print(w)
-	}
-	if r.empty() {
-		return nil
-	}
-	fmt.Fprintln(w)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(table, "\t")
-	for _, s := range shares {
-		fmt.Fprintf(table, "%s\t", s.name)
-	}
-	fmt.Fprintln(table)
-	for _, m := range measures {
-		r.printMeasure(table, m)
-	}
-	return table.Flush()
-}
-
-// empty reports whether there is a target without a time.
-func (r *Report) empty() bool {
-	return slices.ContainsFunc(r.Targets, func(m Measured) bool { return m.Sum().Latency.Count() == 0 })
-}
-
-func (r *Report) kind() string {
-	kind := "whole answers"
-	if r.Plan.Stream {
-		kind = "streams"
-	}
-	if n := len(r.Targets[0].Rounds); n > 1 {
-		kind += fmt.Sprintf(", in each of %d rounds", n)
-	}
-	return kind
-}
-
-// print says what was answered, and what a reader should know before the
-// times.
-func (m *Measured) print(w io.Writer) {
-	sum := m.Sum()
-	fmt.Fprintf(w, "\n%s\n", m.Name)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "  requests\t%d\n  right\t%d\n", sum.Requests, sum.Right)
-	for _, kind := range slices.Sorted(maps.Keys(sum.Faults)) {
-		fmt.Fprintf(table, "  %s\t%d\n", kind, sum.Faults[kind])
-	}
-	line := func(n int64, name, note string) {
-		if n > 0 {
-			fmt.Fprintf(table, "  %s\t%d\t%s\n", name, n, note)
-		}
-	}
-	line(sum.WarmFaults, "wrong in the warm-up", "")
-	line(sum.Waited, "waited", "every connection was busy; that time counts, --connections gives more")
-	line(sum.Reconnects, "sent again", "the server had closed the idle connection")
-	fmt.Fprintf(table, "  sent late, p99\t%s\tthis program's own delay; it counts, too\n", short(sum.Late.Quantile(0.99)))
-	_ = table.Flush() // what w does not take, Print's own table does not get through either
-}
-
-// printMeasure writes a row for each target, and the ratio of two.
-func (r *Report) printMeasure(table io.Writer, m measure) {
-	for i := range r.Targets {
-		t := &r.Targets[i]
-		h := m.of(t.Sum())
-		if h.Count() == 0 {
-			return
-		}
-		name := m.name
-		if len(r.Targets) > 1 {
-			name += " " + t.Name
-		}
-		fmt.Fprintf(table, "%s\t", name)
-		for _, s := range shares {
-			fmt.Fprintf(table, "%s\t", short(h.Quantile(s.q)))
-		}
-		fmt.Fprintln(table)
-	}
-	if len(r.Targets) == 2 {
-		fmt.Fprintf(table, "%s ratio\t", m.name)
-		for _, s := range shares {
-			fmt.Fprintf(table, "%s\t", r.ratio(m, s.q))
-		}
-		fmt.Fprintln(table)
-	}
+	{"one way", func(r *Result) *Histogram { return &r.Delay }},
 }
 
 // Ratio is the first target's time by the second's: in the middle one of the
@@ -163,6 +78,8 @@ func (r Ratio) String() string {
 	return fmt.Sprintf("%.2f (%.2f-%.2f)", r.Median, r.Least, r.Most)
 }
 
+// ratio divides within each round: what slows the machine down for a while
+// slows both targets down.
 func (r *Report) ratio(m measure, q float64) Ratio {
 	a, b := &r.Targets[0], &r.Targets[1]
 	var each []float64
@@ -174,11 +91,25 @@ func (r *Report) ratio(m measure, q float64) Ratio {
 	return Ratio{Median: (each[(n-1)/2] + each[n/2]) / 2, Least: each[0], Most: each[n-1]}
 }
 
+// ratios reports whether two targets can be compared by a measure.
+func (r *Report) ratios(m measure) bool {
+	missing := func(t Measured) bool { return m.of(t.Sum()).Count() == 0 }
+	return len(r.Targets) == 2 && !slices.ContainsFunc(r.Targets, missing)
+}
+
 func quotient(a, b *Histogram, q float64) float64 {
 	if b.Quantile(q) == 0 {
 		return 0
 	}
 	return float64(a.Quantile(q)) / float64(b.Quantile(q))
+}
+
+// Wrong is how many answers were not as they should be, of all targets.
+func (r *Report) Wrong() (n int64) {
+	for i := range r.Targets {
+		n += r.Targets[i].Sum().Wrong()
+	}
+	return n
 }
 
 // short is a time in three digits or so.
@@ -194,72 +125,4 @@ func short(d time.Duration) string {
 		return fmt.Sprintf("%.2f ms", d.Seconds()*1e3)
 	}
 	return fmt.Sprintf("%d µs", d.Microseconds())
-}
-
-// figures is a target in JSON: times in nanoseconds, by measure and quantile.
-type figures struct {
-	URL        string                              `json:"url"`
-	Requests   int64                               `json:"requests"`
-	Right      int64                               `json:"right"`
-	Faults     map[string]int64                    `json:"faults,omitempty"`
-	WarmFaults int64                               `json:"warm_up_faults,omitempty"`
-	Waited     int64                               `json:"waited"`
-	Reconnects int64                               `json:"reconnects"`
-	Took       time.Duration                       `json:"took_ns"`
-	LateP99    time.Duration                       `json:"sent_late_p99_ns"`
-	Times      map[string]map[string]time.Duration `json:"times_ns"`
-}
-
-// MarshalJSON implements json.Marshaler.
-func (r *Report) MarshalJSON() ([]byte, error) {
-	out := struct {
-		Rate        float64                     `json:"rate"`
-		Time        time.Duration               `json:"time_ns"`
-		Warm        time.Duration               `json:"warm_ns"`
-		Connections int                         `json:"connections"`
-		Model       string                      `json:"model"`
-		Stream      bool                        `json:"stream"`
-		PromptBytes int                         `json:"prompt_bytes"`
-		Rounds      int                         `json:"rounds"`
-		Targets     []figures                   `json:"targets"`
-		Ratio       map[string]map[string]Ratio `json:"ratio,omitempty"`
-	}{
-		Rate: r.Plan.Rate, Time: r.Plan.Time, Warm: r.Plan.Warm, Connections: r.Plan.Connections,
-		Model: r.Plan.Model, Stream: r.Plan.Stream, PromptBytes: r.Plan.PromptBytes, Rounds: len(r.Targets[0].Rounds),
-	}
-	for i := range r.Targets {
-		out.Targets = append(out.Targets, r.Targets[i].figures())
-	}
-	if len(r.Targets) == 2 {
-		out.Ratio = map[string]map[string]Ratio{}
-		for _, m := range measures {
-			if m.of(r.Targets[0].Sum()).Count() == 0 || m.of(r.Targets[1].Sum()).Count() == 0 {
-				continue
-			}
-			out.Ratio[m.name] = map[string]Ratio{}
-			for _, s := range shares {
-				out.Ratio[m.name][s.name] = r.ratio(m, s.q)
-			}
-		}
-	}
-	return json.Marshal(out)
-}
-
-func (m *Measured) figures() figures {
-	sum := m.Sum()
-	f := figures{
-		URL: m.Name, Requests: sum.Requests, Right: sum.Right, Faults: sum.Faults, WarmFaults: sum.WarmFaults, Waited: sum.Waited,
-		Reconnects: sum.Reconnects, Took: sum.Took, LateP99: sum.Late.Quantile(0.99), Times: map[string]map[string]time.Duration{},
-	}
-	for _, m := range measures {
-		h := m.of(sum)
-		if h.Count() == 0 {
-			continue
-		}
-		f.Times[m.name] = map[string]time.Duration{}
-		for _, s := range shares {
-			f.Times[m.name][s.name] = h.Quantile(s.q)
-		}
-	}
-	return f
 }

@@ -17,13 +17,24 @@ type Result struct {
 	// their time; many of them ask for more connections.
 	Waited     int64
 	Reconnects int64 // the server had closed an idle connection; the request went over a new one
+	Opened     int64 // connections, those of the warm-up included
+
+	// InTime is how many right answers came while the plan's time ran, those to
+	// requests of the warm-up included: of a server that cannot keep up, fewer
+	// than were due.
+	InTime int64
 
 	// From the moment that a request was due, to the end of the answer, to
 	// its first byte, and to a stream's first event. Only right answers count,
 	// and those given up for lack of one: the time that they waited.
 	Latency, FirstByte, FirstEvent Histogram
 	Gap                            Histogram // between two events of a stream
-	Late                           Histogram // how late a request with a free connection left: the generator's own delay
+	// Delay is how long an event was on its way, by the time that it carries
+	// (see StampName). Skewed came before they were sent: the clocks differ,
+	// and the delays say nothing.
+	Delay  Histogram
+	Skewed int64
+	Late   Histogram // how late a request with a free connection left: the generator's own delay
 }
 
 // Wrong is how many answers were not as they should be, or not there.
@@ -37,6 +48,9 @@ func (r *Result) Merge(o *Result) {
 	r.Took += o.Took
 	r.Waited += o.Waited
 	r.Reconnects += o.Reconnects
+	r.Opened += o.Opened
+	r.InTime += o.InTime
+	r.Skewed += o.Skewed
 	for kind, n := range o.Faults {
 		r.fault(kind, n)
 	}
@@ -44,6 +58,7 @@ func (r *Result) Merge(o *Result) {
 	r.FirstByte.Merge(&o.FirstByte)
 	r.FirstEvent.Merge(&o.FirstEvent)
 	r.Gap.Merge(&o.Gap)
+	r.Delay.Merge(&o.Delay)
 	r.Late.Merge(&o.Late)
 }
 
@@ -65,7 +80,7 @@ type exchange struct {
 	due, sent             time.Time
 	firstByte, firstEvent time.Time // zero when there was none
 	end                   time.Time
-	gaps                  []time.Duration // its caller's, until the next request
+	gaps, delays          []time.Duration // its caller's, until the next request
 	fault                 string          // empty when the answer was right
 	unanswered            bool            // given up for having waited too long
 	waited, reconnected   bool
@@ -73,6 +88,8 @@ type exchange struct {
 
 // tally collects exchanges of all workers.
 type tally struct {
+	from, until time.Time // what is counted; set before the workers start
+
 	mu     sync.Mutex // guards result while workers run
 	result Result
 }
@@ -81,6 +98,9 @@ func (t *tally) add(x *exchange, warm bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := &t.result
+	if x.fault == "" && x.end.After(t.from) && !x.end.After(t.until) {
+		r.InTime++
+	}
 	if warm {
 		if x.fault != "" {
 			r.WarmFaults++
@@ -116,5 +136,12 @@ func (r *Result) times(x *exchange) {
 	}
 	for _, gap := range x.gaps {
 		r.Gap.Record(gap)
+	}
+	for _, delay := range x.delays {
+		if delay < 0 {
+			r.Skewed++
+			continue
+		}
+		r.Delay.Record(delay)
 	}
 }

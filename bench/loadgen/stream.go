@@ -23,11 +23,13 @@ const (
 // [DONE], is not counted as one; without it the stream was cut.
 func (c *caller) follow(x *exchange, body io.Reader) error {
 	c.lines.Reset(body)
-	c.gaps = c.gaps[:0]
+	c.gaps, c.delays = c.gaps[:0], c.delays[:0]
 	var before time.Time // the last event
+	var sent int64       // when the event says that it was sent; 0 if it does not
 	done, event := false, otherLine
 	for {
-		kind, err := readLine(c.lines)
+		line, err := readLine(c.lines)
+		kind := classify(line)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
 		}
@@ -35,12 +37,17 @@ func (c *caller) follow(x *exchange, body io.Reader) error {
 			return err
 		}
 		if kind != blankLine {
-			event = max(event, kind)
+			event, sent = max(event, kind), max(sent, stamp(line))
 			continue
 		}
-		switch now := time.Now(); {
+		now := time.Now()
+		if sent != 0 {
+			c.delays = append(c.delays, time.Duration(now.UnixNano()-sent))
+			sent = 0
+		}
+		switch {
 		case event == faultLine:
-			x.fault = "200, with an error in the stream"
+			x.fault = streamError
 		case event == doneLine:
 			done = true
 		case event == dataLine && before.IsZero():
@@ -51,21 +58,24 @@ func (c *caller) follow(x *exchange, body io.Reader) error {
 		}
 		event = otherLine
 	}
-	x.gaps = c.gaps
+	x.gaps, x.delays = c.gaps, c.delays
 	if x.fault == "" && (!done || before.IsZero()) {
-		x.fault = "200, but the stream was cut"
+		x.fault = streamCut
 	}
 	return nil
 }
 
-// readLine takes one line, of any length; its beginning says what it is.
-func readLine(in *bufio.Reader) (lineKind, error) {
+// readLine takes one line, of any length, and returns its beginning without
+// its end, until the next is read.
+func readLine(in *bufio.Reader) ([]byte, error) {
 	piece, err := in.ReadSlice('\n')
-	kind := classify(bytes.TrimRight(piece, "\r\n"))
+	if errors.Is(err, bufio.ErrBufferFull) {
+		piece = bytes.Clone(piece) // the rest overwrites it
+	}
 	for errors.Is(err, bufio.ErrBufferFull) {
 		_, err = in.ReadSlice('\n')
 	}
-	return kind, err
+	return bytes.TrimRight(piece, "\r\n"), err
 }
 
 func classify(line []byte) lineKind {

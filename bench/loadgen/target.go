@@ -72,17 +72,22 @@ func (t *Target) dial(ctx context.Context) (net.Conn, error) {
 // request makes the bytes of the plan's request.
 func (t *Target) request(p Plan) []byte {
 	model, _ := json.Marshal(p.Model) // a string always has JSON
-	var stream string
+	var more, headers string
 	if p.Stream {
-		stream = `"stream":true,`
+		more = `"stream":true,`
 	}
-	body := fmt.Sprintf(`{"model":%s,%s"messages":[{"role":"user","content":"%s"}]}`, model, stream, prompt(p.PromptBytes))
-	var authorization string
+	if p.AnswerTokens > 0 {
+		more += fmt.Sprintf(`"max_tokens":%d,`, p.AnswerTokens)
+	}
+	body := fmt.Sprintf(`{"model":%s,%s"messages":[{"role":"user","content":"%s"}]}`, model, more, prompt(p.PromptBytes))
 	if t.key != "" {
-		authorization = "Authorization: Bearer " + t.key + "\r\n"
+		headers = "Authorization: Bearer " + t.key + "\r\n"
+	}
+	if p.Fresh {
+		headers += "Connection: close\r\n"
 	}
 	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		t.path, t.host, authorization, len(body), body)
+		t.path, t.host, headers, len(body), body)
 }
 
 // prompt is text of n bytes: words, for a run of one letter is no work, or

@@ -12,7 +12,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"llmproxy/config"
-	"llmproxy/demo"
 	"llmproxy/store"
 )
 
@@ -90,29 +89,4 @@ func askHealth(_ context.Context, o *config.Options, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%s\n", body)
 	return nil
-}
-
-// mock serves the demo provider by itself, for load tests.
-func mock(ctx context.Context, o *config.Options, out io.Writer) error {
-	options, err := mockOptions(o.Args)
-	if err != nil {
-		return fmt.Errorf("mock: %w", err)
-	}
-	ln, err := net.Listen("tcp", net.JoinHostPort(o.Host, strconv.Itoa(o.Port)))
-	if err != nil {
-		return err
-	}
-	s := demo.New(options)
-	fmt.Fprintf(out, "mock provider on http://%s/v1, model %q\n", ln.Addr(), demo.Model)
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ln) }()
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-		stop, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = s.Shutdown(stop)
-		return <-served
-	}
 }

@@ -13,6 +13,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,6 +31,7 @@ const (
 	exitOK    = 0
 	exitError = 1
 	exitUsage = 2 // settings that cannot be used
+	exitLimit = 3 // bench: a limit was exceeded
 )
 
 func main() {
@@ -48,13 +50,13 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	if err != nil {
 		return fail(errOut, exitUsage, err)
 	}
-	if err := command(ctx, o, out, errOut); err != nil {
-		return fail(errOut, exitError, err)
+	if err := command(ctx, o, lookup, out, errOut); err != nil {
+		return fail(errOut, exitCode(err), err)
 	}
 	return exitOK
 }
 
-func command(ctx context.Context, o *config.Options, out, errOut io.Writer) error {
+func command(ctx context.Context, o *config.Options, lookup func(string) (string, bool), out, errOut io.Writer) error {
 	switch o.Command {
 	case "help":
 		return nil
@@ -68,13 +70,30 @@ func command(ctx context.Context, o *config.Options, out, errOut io.Writer) erro
 	case "mock":
 		return mock(ctx, o, out)
 	case "bench":
-		return benchmark(ctx, o, out, errOut)
+		return benchmark(ctx, o, lookup, out, errOut)
 	case "check":
 		return check(ctx, o, out)
 	case "health":
 		return askHealth(ctx, o, out)
 	}
 	panic("BUG: a command that is not served: " + o.Command)
+}
+
+// coded is an error with an exit code of its own.
+type coded struct {
+	error
+	code int
+}
+
+func (e coded) Unwrap() error { return e.error }
+
+// exitCode is what the process exits with after an error.
+func exitCode(err error) int {
+	var own coded
+	if errors.As(err, &own) {
+		return own.code
+	}
+	return exitError
 }
 
 // fail reports what was wrong, each fault on a line of its own.
