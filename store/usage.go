@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"llmproxy/usage"
@@ -40,19 +39,18 @@ type usageDialect interface {
 
 	// ready makes what records of these days need. It is cheap once it is there.
 	ready(ctx context.Context, days []time.Time) error
-	// insert stores records. Those that no try would store are usage.ErrRefused.
-	insert(x tx, records []usage.Record) error
+	// insert stores the records of a batch that are kept. Those that no try would
+	// store are usage.ErrRefused.
+	insert(x tx, b *usageBatch) error
+	// latest is Usage.Latest.
+	latest(ctx context.Context, f UsageFilter, after UsageCursor, n int) ([]usage.Record, error)
 	// add adds to the sums of one table; they come in the order of their keys.
 	add(x tx, to usageSpan, sums []*usageSum) error
 	// tidy removes records of days before from, and reports whether some are left.
 	tidy(ctx context.Context, from time.Time) (more bool, err error)
 
-	moment(t time.Time) any          // as the column at has it
 	second(t time.Time) any          // as hour, day and updated_at have it
 	secondText(column string) string // a column hour or day in seconds of Unix time
-	// unindexed is a term of a WHERE that is to enter no index, where the
-	// database has not counted what is in its tables.
-	unindexed(term string) string
 	close()
 }
 
@@ -88,13 +86,12 @@ const (
 // Ship implements usage.Store: records, sums and position are one transaction.
 func (u *Usage) Ship(ctx context.Context, b usage.Batch) (usage.Shipped, error) {
 	now := time.Now()
-	kept := u.kept(b.Records, now)
-	done := usage.Shipped{Position: b.To, Expired: len(b.Records) - len(kept)}
-	if err := u.db.ready(ctx, days(kept)); err != nil {
+	taken := takeBatch(b, u.oldest(now), day(now).AddDate(0, 0, -sumDays))
+	done := usage.Shipped{Position: b.To, Expired: len(b.Records) - taken.kept}
+	if err := u.db.ready(ctx, taken.days); err != nil {
 		return done, err
 	}
-	oldest := day(now).AddDate(0, 0, -sumDays)
-	hours, days := sumUp(b.Records, oldest, byHour), sumUp(b.Records, oldest, byDay)
+	hours, days := taken.sums.byHour(), taken.sums.byDay()
 	err := u.db.update(ctx, loading, func(x tx) error {
 		// The row is locked from here on: whoever else ships the journal, or
 		// did and was cut off before its commit came to an end, is waited for.
@@ -106,7 +103,7 @@ func (u *Usage) Ship(ctx context.Context, b usage.Batch) (usage.Shipped, error) 
 			done = usage.Shipped{Position: noted, Already: true}
 			return nil
 		}
-		if err := u.db.insert(x, kept); err != nil {
+		if err := u.db.insert(x, taken); err != nil {
 			return err
 		}
 		if _, err := x.exec(moveJournal, int64(b.Journal), b.To); err != nil {
@@ -121,31 +118,10 @@ func (u *Usage) Ship(ctx context.Context, b usage.Batch) (usage.Shipped, error) 
 	return done, err
 }
 
-// kept are the records that are not too old.
-func (u *Usage) kept(records []usage.Record, now time.Time) []usage.Record {
-	from := u.oldest(now)
-	old := func(r usage.Record) bool { return r.At.Before(from) }
-	if !slices.ContainsFunc(records, old) {
-		return records
-	}
-	return slices.DeleteFunc(slices.Clone(records), old)
-}
-
 // oldest is the beginning of the first day whose records are kept.
 func (u *Usage) oldest(now time.Time) time.Time { return day(now).AddDate(0, 0, -u.days) }
 
 func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
-
-// days are the days that records are of.
-func days(records []usage.Record) []time.Time {
-	var found []time.Time
-	for i := range records {
-		if d := day(records[i].At); !slices.Contains(found, d) {
-			found = append(found, d)
-		}
-	}
-	return found
-}
 
 // Forget implements usage.Store.
 func (u *Usage) Forget(ctx context.Context, journal uint64) error {

@@ -1,9 +1,7 @@
 package store
 
-// LatestQuery is the statement behind Latest, for EXPLAIN.
-func (u *Usage) LatestQuery(f UsageFilter, after UsageCursor, n int) (string, []any) {
-	return u.latestQuery(f, after, n)
-}
+// LatestQuery is the statement behind Latest of PostgreSQL, for EXPLAIN.
+var LatestQuery = latestQuery
 
 // SumsQuery is the statement behind Sums, for EXPLAIN.
 func (u *Usage) SumsQuery(q UsageQuery) (string, []any) {

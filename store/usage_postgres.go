@@ -10,8 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"llmproxy/usage"
 )
 
 // usagePostgres is the usage of a fleet. Records are in partitions by the day
@@ -40,15 +38,11 @@ func (p *usagePostgres) update(ctx context.Context, patience patience, f func(tx
 	return p.run(ctx, patience, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, f)
 }
 
-func (p *usagePostgres) moment(t time.Time) any { return t.UTC() }
 func (p *usagePostgres) second(t time.Time) any { return t.UTC() }
 func (p *usagePostgres) secondText(column string) string {
 	return "extract(epoch FROM " + column + ")::bigint"
 }
 func (p *usagePostgres) close() {} // the pool is the Store's
-
-// unindexed implements usageDialect: PostgreSQL knows better.
-func (p *usagePostgres) unindexed(term string) string { return term }
 
 // ready implements usageDialect.
 func (p *usagePostgres) ready(ctx context.Context, days []time.Time) error {
@@ -109,7 +103,8 @@ func (p *usagePostgres) makePartition(ctx context.Context, d time.Time) error {
 }
 
 // insert implements usageDialect.
-func (p *usagePostgres) insert(x tx, records []usage.Record) error {
+func (p *usagePostgres) insert(x tx, b *usageBatch) error {
+	records := b.records()
 	if len(records) == 0 {
 		return nil
 	}
@@ -152,7 +147,7 @@ func (p *usagePostgres) add(x tx, to usageSpan, sums []*usageSum) error {
 	var texts [5][]string
 	var numbers [10][]int64
 	for i, sum := range sums {
-		froms[i], keys[i] = sum.from, sum.keyID
+		froms[i], keys[i] = time.Unix(sum.from, 0).UTC(), sum.keyID
 		for c, text := range sum.texts() {
 			texts[c] = append(texts[c], text)
 		}

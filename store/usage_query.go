@@ -2,13 +2,10 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"llmproxy/usage"
 )
 
 // UsageFilter says which requests are meant: those of all that it names. The
@@ -181,7 +178,7 @@ func (q *UsageQuery) parts() []usagePart {
 // partQuery reads one part; its arguments go to all.
 func (u *Usage) partQuery(f UsageFilter, part usagePart, all *where) string {
 	w := &where{args: all.args}
-	u.filter(w, f)
+	w.filter(f)
 	if !part.from.IsZero() {
 		w.add(part.span.column+" >= ", u.db.second(part.from))
 	}
@@ -224,120 +221,14 @@ func scanSums(found rows, groups []usageGroup) (UsageRow, error) {
 	return row, nil
 }
 
-// UsageCursor is a place among the records, newest first: behind the record
-// of this time and id. The zero value is the newest record's.
-type UsageCursor struct {
-	At time.Time
-	ID uint64
-}
-
-// Latest returns records, the newest first, from the cursor on, at most n.
-func (u *Usage) Latest(ctx context.Context, f UsageFilter, after UsageCursor, n int) ([]usage.Record, error) {
-	text, args := u.latestQuery(f, after, n)
-	var all []usage.Record
-	err := u.db.view(ctx, asking, func(x tx) error {
-		found, err := x.query(text, args...)
-		if err != nil {
-			return err
-		}
-		defer found.Close()
-		all = nil
-		for found.Next() {
-			r, err := scanUsage(found)
-			if err != nil {
-				return err
-			}
-			all = append(all, r)
-		}
-		return found.Err()
-	})
-	return all, err
-}
-
-func (u *Usage) latestQuery(f UsageFilter, after UsageCursor, n int) (text string, args []any) {
-	w := &where{}
-	u.filter(w, f)
-	for i := range w.terms {
-		if i != narrowest(f, len(w.terms)) {
-			w.terms[i] = u.db.unindexed(w.terms[i])
-		}
-	}
-	if !f.From.IsZero() {
-		w.add("at >= ", u.db.moment(f.From))
-	}
-	// One bound from above, the lower one: of two, SQLite enters the index at
-	// whichever is written first, and goes over all that lies between them.
-	switch {
-	case !after.At.IsZero() && (f.To.IsZero() || after.At.Before(f.To)):
-		at := w.arg(u.db.moment(after.At))
-		// Said twice, so that an index on at is entered at the right place.
-		w.terms = append(w.terms, "at <= "+at, "(at < "+at+" OR id < "+w.arg(int64(after.ID))+")")
-	case !f.To.IsZero():
-		w.add("at < ", u.db.moment(f.To))
-	}
-	return "SELECT " + strings.Join(usageColumns, ", ") + " FROM usage_records" + w.text() +
-		" ORDER BY at DESC, id DESC LIMIT " + w.arg(rowLimit(n)), w.args
-}
-
-// narrowest guesses which of a filter's n terms the fewest records meet: a
-// key's, a rare outcome's, or else the first.
-func narrowest(f UsageFilter, n int) int {
-	if f.KeyID == nil && f.Outcome != "" && f.Outcome != usage.Complete.String() {
-		return n - 1 // the outcome is the last
-	}
-	return 0
-}
-
-func scanUsage(found rows) (usage.Record, error) {
-	var (
-		r                       usage.Record
-		id                      int64
-		at                      micros
-		ttft, took, overhead    int64
-		outcome, detail, source string
-	)
-	err := found.Scan(&at, &id, &r.APIKeyID, &r.CostMicroUSD, &ttft, &took, &overhead,
-		&r.Prompt, &r.Completion, &r.Cached, &r.Reasoning, &r.Status, &r.Attempts, &r.Stream,
-		&r.RequestID, &r.APIKeyName, &r.Endpoint, &r.Model, &r.UpstreamModel, &r.Provider, &outcome, &detail, &source)
-	if err != nil {
-		return r, err
-	}
-	r.ID, r.At = uint64(id), at.Time
-	r.TTFT, r.Duration, r.Overhead = time.Duration(ttft)*time.Microsecond, time.Duration(took)*time.Microsecond, time.Duration(overhead)*time.Microsecond
-	r.Outcome, r.Source = usage.ParseOutcome(outcome), usage.ParseSource(source)
-	switch r.Outcome {
-	case usage.Failed:
-		r.Code = detail
-	case usage.Cancelled:
-		r.Phase = detail
-	}
-	return r, nil
-}
-
-// micros is the column at: a time of PostgreSQL's, or SQLite's microseconds.
-type micros struct{ time.Time }
-
-// Scan implements sql.Scanner.
-func (m *micros) Scan(value any) error {
-	switch v := value.(type) {
-	case int64:
-		m.Time = time.UnixMicro(v).UTC()
-	case time.Time:
-		m.Time = v.UTC()
-	default:
-		return errors.New("at is not a time")
-	}
-	return nil
-}
-
 // where collects the terms of a WHERE and the arguments of a statement.
 type where struct {
 	terms []string
 	args  []any
 }
 
-// filter adds what sums and records have in common.
-func (u *Usage) filter(w *where, f UsageFilter) {
+// filter adds all of a filter but its time.
+func (w *where) filter(f UsageFilter) {
 	if f.KeyID != nil {
 		w.add("api_key_id = ", *f.KeyID)
 	}

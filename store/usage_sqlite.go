@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -12,17 +11,15 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"modernc.org/sqlite"
-	sqlitecode "modernc.org/sqlite/lib"
-
-	"llmproxy/usage"
 )
 
 // usageSQLite is the usage of an embedded gateway, in a file of its own. It is
 // made when it is first needed: a disk that fails then is tried again.
 type usageSQLite struct {
 	SQLite // of which the transactions are used
+
+	packed []byte   // the last block that was written: of the one transaction that writes
+	broken sync.Map // ids of blocks that cannot be read
 
 	mu     sync.Mutex // guards what follows, and the making of the file
 	opened bool
@@ -32,10 +29,10 @@ const (
 	usageName = "usage.db"
 	kindUsage = "usage" // of its migrations
 
-	// A removal of old rows is a few transactions of so many rows or pages,
+	// A removal of old blocks is a few transactions of so many blocks or pages,
 	// each of some ten milliseconds.
-	tidyRows  = 2000
-	tidyPages = 500
+	tidyBlocks = 20
+	tidyPages  = 500
 )
 
 func newUsageSQLite(dir string, log *slog.Logger) *usageSQLite {
@@ -52,13 +49,9 @@ func newUsageSQLite(dir string, log *slog.Logger) *usageSQLite {
 	}}
 }
 
-func (s *usageSQLite) moment(t time.Time) any          { return t.UnixMicro() }
 func (s *usageSQLite) second(t time.Time) any          { return t.Unix() }
 func (s *usageSQLite) secondText(column string) string { return column }
 func (s *usageSQLite) close()                          { s.SQLite.Close() }
-
-// unindexed implements usageDialect, by a unary plus: https://sqlite.org/optoverview.html
-func (s *usageSQLite) unindexed(term string) string { return "+" + term }
 
 // ready implements usageDialect.
 func (s *usageSQLite) ready(ctx context.Context, _ []time.Time) error {
@@ -120,38 +113,6 @@ func (s *usageSQLite) update(ctx context.Context, p patience, f func(tx) error) 
 	return s.SQLite.update(ctx, p, f)
 }
 
-var insertUsage = "INSERT INTO usage_records (" + strings.Join(usageColumns, ", ") + ") VALUES (?" +
-	strings.Repeat(", ?", len(usageColumns)-1) + ")"
-
-// insert implements usageDialect.
-func (s *usageSQLite) insert(x tx, records []usage.Record) error {
-	t := x.(sqliteTx)
-	statement, err := t.tx.PrepareContext(t.ctx, insertUsage)
-	if err != nil {
-		return sqliteError(err)
-	}
-	defer statement.Close()
-	row := make([]any, 0, len(usageColumns))
-	for i := range records {
-		row = usageValues(append(row[:0], records[i].At.UnixMicro()), &records[i])
-		if _, err := statement.ExecContext(t.ctx, row...); err != nil {
-			return s.insertError(err)
-		}
-	}
-	return nil
-}
-
-func (s *usageSQLite) insertError(err error) error {
-	var said *sqlite.Error
-	if errors.As(err, &said) {
-		switch said.Code() & 0xff {
-		case sqlitecode.SQLITE_CONSTRAINT, sqlitecode.SQLITE_MISMATCH, sqlitecode.SQLITE_TOOBIG:
-			return refused(sqliteError(err))
-		}
-	}
-	return sqliteError(err)
-}
-
 var addSum = `INSERT INTO TABLE (SPAN, ` + usageKeyColumns + `, ` + usageSumColumns + `) VALUES (?` +
 	strings.Repeat(", ?", 16) + `)` + usageConflict
 
@@ -164,7 +125,7 @@ func (s *usageSQLite) add(x tx, to usageSpan, sums []*usageSum) error {
 	}
 	defer statement.Close()
 	for _, sum := range sums {
-		row := []any{sum.from.Unix(), sum.keyID}
+		row := []any{sum.from, sum.keyID}
 		for _, text := range sum.texts() {
 			row = append(row, text)
 		}
@@ -181,10 +142,14 @@ func (s *usageSQLite) add(x tx, to usageSpan, sums []*usageSum) error {
 // tidy implements usageDialect: one small piece of the work at a time, so that
 // no batch waits for long.
 func (s *usageSQLite) tidy(ctx context.Context, from time.Time) (bool, error) {
-	var removed int64
-	err := s.update(ctx, loading, func(x tx) (err error) {
-		removed, err = x.exec(`DELETE FROM usage_records WHERE rowid IN
-			(SELECT rowid FROM usage_records WHERE at < $1 ORDER BY at LIMIT $2)`, from.UnixMicro(), tidyRows)
+	removed := 0
+	err := s.update(ctx, loading, func(x tx) error {
+		old, err := scanBlocks(x.query(`SELECT last_at, id, first_at, records, marks FROM usage_blocks
+			WHERE last_at < $1 ORDER BY last_at, id LIMIT $2`, from.UnixMicro(), tidyBlocks))
+		removed = len(old)
+		for i := 0; err == nil && i < len(old); i++ {
+			err = remove(x, old[i].lastAt, old[i].id)
+		}
 		return err
 	})
 	if err != nil || removed == 0 {
@@ -201,5 +166,5 @@ func (s *usageSQLite) tidy(ctx context.Context, from time.Time) (bool, error) {
 		}
 		return found.Err()
 	})
-	return removed == tidyRows, err
+	return removed == tidyBlocks, err
 }

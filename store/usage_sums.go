@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -9,29 +10,29 @@ import (
 	"llmproxy/usage"
 )
 
-// usageSpan is a table of sums: each row is over so much time, which begins at
+// usageSpan is a table of sums: each row is over the hour or day that begins at
 // the column.
 type usageSpan struct {
 	table, column string
-	length        time.Duration
 }
 
 var (
-	byHour = usageSpan{"usage_hourly", "hour", time.Hour}
-	byDay  = usageSpan{"usage_daily", "day", 24 * time.Hour}
+	byHour = usageSpan{"usage_hourly", "hour"}
+	byDay  = usageSpan{"usage_daily", "day"}
 )
 
 // usageKey is what a row of sums is of.
 type usageKey struct {
-	from                                     time.Time
-	keyID                                    int64
-	model, provider, endpoint, outcome, name string
+	from, keyID                     int64 // from is in seconds of Unix time
+	model, provider, endpoint, name string
+	outcome                         usage.Outcome
 }
 
 // usageSum is a row of sums, or what a batch adds to one.
 type usageSum struct {
 	usageKey
 	UsageTotals
+	marked *usageBlock // the last block that its marks were put into
 }
 
 // UsageTotals are sums over requests.
@@ -49,32 +50,77 @@ type UsageTotals struct {
 	TTFTRequests int64
 }
 
-// sumUp sums records up, in the order of their keys: all gateways take the
-// rows' locks in the same order then. Records before from are left out.
-func sumUp(records []usage.Record, from time.Time, by usageSpan) []*usageSum {
-	byKey := map[usageKey]*usageSum{}
-	for i := range records {
-		r := &records[i]
-		if r.At.Before(from) {
-			continue
-		}
-		k := usageKey{
-			from: r.At.UTC().Truncate(by.length), keyID: r.APIKeyID, name: r.APIKeyName,
-			model: r.Model, provider: r.Provider, endpoint: r.Endpoint, outcome: r.Outcome.String(),
-		}
-		sum := byKey[k]
-		if sum == nil {
-			sum = &usageSum{usageKey: k}
-			byKey[k] = sum
-		}
-		sum.count(r)
+// usageSums sums records up.
+type usageSums struct {
+	byKey  map[usageKey]*usageSum // by the hour
+	recent [256]*usageSum         // the latest that look alike: most records need no look into the map
+}
+
+func newUsageSums() *usageSums { return &usageSums{byKey: map[usageKey]*usageSum{}} }
+
+// count adds a record to the sum of its hour, and returns that.
+func (s *usageSums) count(r *usage.Record) *usageSum {
+	at := r.At.Unix()
+	k := usageKey{
+		from: at - at%3600, keyID: r.APIKeyID, name: r.APIKeyName,
+		model: r.Model, provider: r.Provider, endpoint: r.Endpoint, outcome: r.Outcome,
 	}
-	sums := make([]*usageSum, 0, len(byKey))
-	for _, sum := range byKey {
-		sums = append(sums, sum)
+	sum := s.find(&k)
+	sum.count(r)
+	return sum
+}
+
+func (s *usageSums) find(k *usageKey) *usageSum {
+	looks := uint(k.keyID)*31 + uint(k.outcome)*7 + uint(len(k.model))*5 + uint(len(k.provider))*3 + uint(len(k.endpoint))
+	if n := len(k.model); n > 0 {
+		looks += uint(k.model[n-1]) << 3
 	}
-	slices.SortFunc(sums, compareKeys)
-	return sums
+	recent := &s.recent[looks%uint(len(s.recent))]
+	if *recent != nil && (*recent).usageKey == *k {
+		return *recent
+	}
+	sum := s.byKey[*k]
+	if sum == nil {
+		sum = &usageSum{usageKey: *k}
+		s.byKey[*k] = sum
+	}
+	*recent = sum
+	return sum
+}
+
+// byHour are the sums in the order of their keys: all gateways take the rows'
+// locks in the same order then.
+func (s *usageSums) byHour() []*usageSum { return inOrder(s.byKey) }
+
+// byDay are the same, hours of a day together.
+func (s *usageSums) byDay() []*usageSum {
+	days := make(map[usageKey]*usageSum, len(s.byKey))
+	for k, hour := range s.byKey {
+		k.from -= k.from % 86400
+		if days[k] == nil {
+			days[k] = &usageSum{usageKey: k}
+		}
+		days[k].add(&hour.UsageTotals)
+	}
+	return inOrder(days)
+}
+
+func inOrder(byKey map[usageKey]*usageSum) []*usageSum {
+	return slices.SortedFunc(maps.Values(byKey), compareKeys)
+}
+
+// add adds other sums.
+func (t *UsageTotals) add(o *UsageTotals) {
+	t.Requests += o.Requests
+	t.Errors += o.Errors
+	t.Prompt += o.Prompt
+	t.Completion += o.Completion
+	t.Cached += o.Cached
+	t.Reasoning += o.Reasoning
+	t.CostMicroUSD += o.CostMicroUSD
+	t.Duration += o.Duration
+	t.TTFT += o.TTFT
+	t.TTFTRequests += o.TTFTRequests
 }
 
 func (t *UsageTotals) count(r *usage.Record) {
@@ -96,9 +142,9 @@ func (t *UsageTotals) count(r *usage.Record) {
 
 func compareKeys(a, b *usageSum) int {
 	return cmp.Or(
-		a.from.Compare(b.from), cmp.Compare(a.keyID, b.keyID), cmp.Compare(a.model, b.model),
+		cmp.Compare(a.from, b.from), cmp.Compare(a.keyID, b.keyID), cmp.Compare(a.model, b.model),
 		cmp.Compare(a.provider, b.provider), cmp.Compare(a.endpoint, b.endpoint),
-		cmp.Compare(a.outcome, b.outcome), cmp.Compare(a.name, b.name),
+		cmp.Compare(a.outcome.String(), b.outcome.String()), cmp.Compare(a.name, b.name),
 	)
 }
 
@@ -127,7 +173,7 @@ func (s usageSpan) of(text string) string {
 
 // texts are the key's columns after api_key_id.
 func (k *usageKey) texts() [5]string {
-	return [5]string{k.name, k.endpoint, k.model, k.provider, k.outcome}
+	return [5]string{k.name, k.endpoint, k.model, k.provider, k.outcome.String()}
 }
 
 // numbers are the columns of usageSumColumns.

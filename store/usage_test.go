@@ -107,7 +107,7 @@ func TestABatchIsStoredOnce(t *testing.T) {
 			if err != nil || len(sums) != 1 || sums[0].Requests != int64(count) {
 				t.Errorf("%v, sums %+v, want %d requests", err, sums, count)
 			}
-			if got := h.count(t, "usage_records"); got != count {
+			if got := stored(t, u); got != count {
 				t.Errorf("%d records, want %d", got, count)
 			}
 		}
@@ -124,6 +124,29 @@ func TestABatchIsStoredOnce(t *testing.T) {
 			t.Errorf("%d journals are noted", got)
 		}
 	})
+}
+
+// stored is how many records there are, and that none is there twice.
+func stored(t *testing.T, u *store.Usage) int {
+	t.Helper()
+	ids, after := map[uint64]bool{}, store.UsageCursor{}
+	for {
+		page, err := u.Latest(ctx(t), store.UsageFilter{}, after, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page {
+			if ids[r.ID] {
+				t.Errorf("record %d is there twice", r.ID)
+			}
+			ids[r.ID] = true
+		}
+		if len(page) < 1000 {
+			return len(ids)
+		}
+		last := page[len(page)-1]
+		after = store.UsageCursor{At: last.At, ID: last.ID}
+	}
 }
 
 func (h *home) count(t *testing.T, table string) (n int) {
@@ -329,7 +352,7 @@ func TestUsageOfSeveralGatewaysAtOnce(t *testing.T) {
 		}
 		working.Wait()
 		sums, err := u.Sums(ctx(t), store.UsageQuery{})
-		if want := int64(gateways * batches * each); err != nil || sums[0].Requests != want || h.count(t, "usage_records") != int(want) {
+		if want := int64(gateways * batches * each); err != nil || sums[0].Requests != want || stored(t, u) != int(want) {
 			t.Errorf("%v, %+v, want %d", err, sums, want)
 		}
 	})
@@ -355,7 +378,7 @@ func TestOldUsageIsRemoved(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := h.count(t, "usage_records"); got != 11 { // ten whole days and today
+		if got := stored(t, short); got != 11 { // ten whole days and today
 			t.Errorf("%d records are left", got)
 		}
 		if h.options.URL == "" {
@@ -365,8 +388,9 @@ func TestOldUsageIsRemoved(t *testing.T) {
 			}
 		}
 		old := []usage.Record{records[0], records[19]}
+		old[0].ID, old[1].ID = 21, 22
 		old[1].At = today().AddDate(0, 0, -500) // so old that it does not even count
-		if done := ship(t, short, usage.Batch{Journal: 1, From: 1, To: 2, Records: old}); done.Expired != 1 || h.count(t, "usage_records") != 12 {
+		if done := ship(t, short, usage.Batch{Journal: 1, From: 1, To: 2, Records: old}); done.Expired != 1 || stored(t, short) != 12 {
 			t.Errorf("%+v", done)
 		}
 		sums, err := short.Sums(ctx(t), store.UsageQuery{})
@@ -387,7 +411,7 @@ func TestADroppedPartitionIsMadeAgain(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	ship(t, u, b)
-	if n := h.count(t, "usage_records"); n != 3 {
+	if n := stored(t, u); n != 3 {
 		t.Errorf("%d records", n)
 	}
 }
@@ -416,42 +440,50 @@ func TestAUsageRowIsNarrow(t *testing.T) {
 	}
 }
 
-// What the gateways write is found by an index, whichever filter is asked for;
-// sums come from the rows by the hour and never from the records.
-func TestUsageQueriesScanNoTable(t *testing.T) {
+// What a fleet writes is found by an index, whichever filter is asked for.
+func TestLatestUsageScansNoTable(t *testing.T) {
+	h := postgresHome(t, pgtest.New(t))
+	u := h.usage(t, 30)
+	shipModels(t, u, 20_000) // so many that PostgreSQL finds an index worth its while
+	h.edit(t, "ANALYZE")     // as PostgreSQL does by itself
+	for name, f := range filters() {
+		if f.Model != "" {
+			f.Model = "model-7"
+		}
+		for _, after := range []store.UsageCursor{{}, {At: today().Add(-time.Hour), ID: 3600}} {
+			text, args := store.LatestQuery(f, after, 50)
+			if plan := h.explain(t, text, args); strings.Contains(plan, "Seq Scan") || !strings.Contains(plan, "Index") {
+				t.Errorf("latest by %s: %s\n%s", name, text, plan)
+			}
+		}
+	}
+}
+
+// Sums come from the rows by the hour and the day, and never from the records.
+func TestUsageSumsReadNoRecord(t *testing.T) {
 	forBoth(t, func(t *testing.T, h *home) {
 		u := h.usage(t, 30)
-		n := 20_000 // so many that PostgreSQL finds an index worth its while
-		if h.options.URL == "" {
-			n = 1_000
-		}
-		records := drawUsage(n, 1)
-		for i := range records {
-			records[i].At = today().Add(-time.Duration(i) * time.Second)
-			records[i].Model = fmt.Sprint("model-", i%50)
-		}
-		ship(t, u, usage.Batch{Journal: 1, To: 1, Records: records})
-		if h.options.URL != "" {
-			h.edit(t, "ANALYZE") // as PostgreSQL does by itself; SQLite does not
-		}
+		shipModels(t, u, 100)
 		for name, f := range filters() {
-			if f.Model != "" {
-				f.Model = "model-7"
-			}
-			for _, after := range []store.UsageCursor{{}, {At: today().Add(-time.Hour), ID: 3600}} {
-				text, args := u.LatestQuery(f, after, 50)
-				plan := h.explain(t, text, args)
-				if strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "SCAN usage_records\n") ||
-					!strings.Contains(plan, "Index") && !strings.Contains(plan, "INDEX") {
-					t.Errorf("latest by %s: %s\n%s", name, text, plan)
-				}
-			}
 			text, args := u.SumsQuery(store.UsageQuery{UsageFilter: f, GroupBy: []string{"day", "model"}})
-			if plan := h.explain(t, text, args); strings.Contains(plan, "usage_records") || !strings.Contains(plan, "usage_hourly") && !strings.Contains(plan, "usage_daily") {
+			plan := h.explain(t, text, args)
+			if strings.Contains(plan, "usage_records") || strings.Contains(plan, "usage_blocks") ||
+				!strings.Contains(plan, "usage_hourly") && !strings.Contains(plan, "usage_daily") {
 				t.Errorf("sums by %s:\n%s", name, plan)
 			}
 		}
 	})
+}
+
+// shipModels stores a record of each of the last n seconds, of 50 models.
+func shipModels(t *testing.T, u *store.Usage, n int) {
+	t.Helper()
+	records := drawUsage(n, 1)
+	for i := range records {
+		records[i].At = today().Add(-time.Duration(i) * time.Second)
+		records[i].Model = fmt.Sprint("model-", i%50)
+	}
+	ship(t, u, usage.Batch{Journal: 1, To: 1, Records: records})
 }
 
 func (h *home) explain(t *testing.T, text string, args []any) string {

@@ -3,10 +3,8 @@
 package main
 
 import (
-	"database/sql"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -57,13 +55,8 @@ func TestDiskFullOfUsage(t *testing.T) {
 		t.Error("the log does not say once that the disk fails")
 	}
 
-	db, err := sql.Open("sqlite", filepath.Join(d.dir, "usage.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	var rows, ids int
-	if err := db.QueryRow("SELECT count(*), count(DISTINCT request_id) FROM usage_records").Scan(&rows, &ids); err != nil || rows != 2*before+queue || ids != rows {
-		t.Errorf("%d records of %d requests, %v, want %d", rows, ids, err, 2*before+queue)
+	u := openUsage(t, "", d.dir)
+	if stored := storedRequests(t, u); len(stored) != 2*before+queue || summedRequests(t, u) != len(stored) {
+		t.Errorf("records of %d requests, %d in the sums, want %d", len(stored), summedRequests(t, u), 2*before+queue)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"llmproxy/internal/fakeprovider"
 	"llmproxy/internal/gatewaytest"
 	"llmproxy/internal/pgtest"
+	"llmproxy/store"
 	"llmproxy/usage"
 )
 
@@ -123,7 +124,7 @@ func (c *collector) readJournals(t *testing.T, dir string) {
 // moments before a kill may be missing. With -rounds 100 it
 // takes minutes.
 func TestKillLeavesTheLedgerWhole(t *testing.T) {
-	f := func(name, url string, open func(dir string) (*sql.DB, error)) {
+	f := func(name, url string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir, key := t.TempDir(), gatewaytest.NewCanary("client-of-the-ledger")
@@ -154,11 +155,6 @@ func TestKillLeavesTheLedgerWhole(t *testing.T) {
 
 			// What is left comes in with the last start.
 			g := gatewaytest.Start(t, o)
-			db, err := open(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
 			if !soon(func() bool {
 				left, err := os.ReadDir(filepath.Join(dir, usageDir))
 				return err == nil && len(left) <= 1 // its own
@@ -168,47 +164,74 @@ func TestKillLeavesTheLedgerWhole(t *testing.T) {
 			if code := g.Stop(t); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
-			checkLedger(t, db, a, inJournal, killed)
+			checkLedger(t, openUsage(t, url, dir), a, inJournal, killed)
 		})
 	}
-	f("sqlite", "", func(dir string) (*sql.DB, error) { return sql.Open("sqlite", filepath.Join(dir, "usage.db")) })
-	url := pgtest.New(t)
-	f("postgresql", url, func(string) (*sql.DB, error) { return sql.Open("pgx/v5", url) })
+	f("sqlite", "")
+	f("postgresql", pgtest.New(t))
+}
+
+// openUsage opens what a gateway, which has ended, wrote into the database, or
+// without a url into its directory.
+func openUsage(t *testing.T, url, dir string) *store.Usage {
+	t.Helper()
+	s, err := store.Open(store.Options{URL: url, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := store.OpenUsage(s, store.UsageOptions{Dir: dir})
+	t.Cleanup(func() { u.Close(); s.Close() })
+	return u
+}
+
+// storedRequests are the requests whose record is stored; none may be there twice.
+func storedRequests(t *testing.T, u *store.Usage) map[string]bool {
+	t.Helper()
+	seen, after := map[string]bool{}, store.UsageCursor{}
+	for {
+		page, err := u.Latest(context.Background(), store.UsageFilter{}, after, store.MaxUsageRows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page {
+			if seen[r.RequestID] {
+				t.Errorf("%s is stored twice", r.RequestID)
+			}
+			seen[r.RequestID] = true
+		}
+		if len(page) < store.MaxUsageRows {
+			return seen
+		}
+		last := page[len(page)-1]
+		after = store.UsageCursor{At: last.At, ID: last.ID}
+	}
+}
+
+// summedRequests is how many requests the sums have.
+func summedRequests(t *testing.T, u *store.Usage) int {
+	t.Helper()
+	sums, err := u.Sums(context.Background(), store.UsageQuery{})
+	if err != nil || len(sums) != 1 {
+		t.Fatalf("%d sums, %v", len(sums), err)
+	}
+	return int(sums[0].Requests)
 }
 
 // unsafeTime is how long before a kill an answer may have been given whose record
 // was not on the disk yet: a batch waits 50 ms, then the disk takes its time.
 const unsafeTime = 3 * time.Second
 
-func checkLedger(t *testing.T, db *sql.DB, a *asking, inJournal *collector, killed []time.Time) {
+func checkLedger(t *testing.T, u *store.Usage, a *asking, inJournal *collector, killed []time.Time) {
 	t.Helper()
-	stored := map[string]int{}
-	found, err := db.Query("SELECT request_id, count(*) FROM usage_records GROUP BY request_id")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer found.Close()
-	all := 0
-	for found.Next() {
-		var id string
-		var n int
-		if err := found.Scan(&id, &n); err != nil {
-			t.Fatal(err)
-		}
-		if n != 1 {
-			t.Errorf("%s is stored %d times", id, n)
-		}
-		stored[id] = n
-		all += n
-	}
+	stored := storedRequests(t, u)
 	for id := range inJournal.ids {
-		if stored[id] != 1 {
+		if !stored[id] {
 			t.Errorf("%s was in the journal, and is not stored", id)
 		}
 	}
 	missing, ahead := 0, time.Duration(0)
 	for id, at := range a.answered {
-		if stored[id] == 1 {
+		if stored[id] {
 			continue
 		}
 		missing++
@@ -221,12 +244,11 @@ func checkLedger(t *testing.T, db *sql.DB, a *asking, inJournal *collector, kill
 	if ahead > unsafeTime {
 		t.Errorf("an answer that was given %v before a kill is not stored", ahead)
 	}
-	var sums int
-	if err := db.QueryRow("SELECT sum(requests) FROM usage_hourly").Scan(&sums); err != nil || sums != all {
-		t.Errorf("%d records, %d in the sums, %v", all, sums, err)
+	if sums := summedRequests(t, u); sums != len(stored) {
+		t.Errorf("%d records, %d in the sums", len(stored), sums)
 	}
 	t.Logf("%d kills: %d answered, %d records stored, %d read from journals at kills; %d answers missing, the earliest %v before its kill",
-		len(killed), len(a.answered), all, len(inJournal.ids), missing, ahead)
+		len(killed), len(a.answered), len(stored), len(inJournal.ids), missing, ahead)
 }
 
 // R41: while the database is away the journal holds every record, also over a

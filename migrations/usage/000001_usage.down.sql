@@ -1,4 +1,5 @@
-DROP TABLE usage_records;
+DROP TABLE usage_blocks;
+DROP TABLE usage_packed;
 DROP TABLE usage_hourly;
 DROP TABLE usage_daily;
 DROP TABLE usage_journals;

@@ -1,43 +1,28 @@
--- What one embedded gateway was used for: a row for each admitted request, and
+-- What one embedded gateway was used for: a record for each admitted request, and
 -- sums by the hour and the day. It is a file of its own, so that bulk writes do not keep
 -- those of the configuration waiting, and a look at that file's soundness does
 -- not have to read gigabytes.
 --
--- at is in microseconds of Unix time, hour and day in seconds.
+-- first_at and last_at are in microseconds of Unix time, hour and day in seconds.
 
-CREATE TABLE usage_records (
-    at                INTEGER NOT NULL,
-    id                INTEGER NOT NULL,
-    api_key_id        INTEGER NOT NULL,
-    cost_microusd     INTEGER NOT NULL,
-    ttft_us           INTEGER NOT NULL,
-    duration_us       INTEGER NOT NULL,
-    overhead_us       INTEGER NOT NULL,
-    prompt_tokens     INTEGER NOT NULL,
-    completion_tokens INTEGER NOT NULL,
-    cached_tokens     INTEGER NOT NULL,
-    reasoning_tokens  INTEGER NOT NULL,
-    status            INTEGER NOT NULL,
-    attempts          INTEGER NOT NULL,
-    stream            INTEGER NOT NULL,
-    request_id        TEXT NOT NULL,
-    api_key_name      TEXT NOT NULL,
-    endpoint          TEXT NOT NULL,
-    model             TEXT NOT NULL,
-    upstream_model    TEXT NOT NULL,
-    provider          TEXT NOT NULL,
-    outcome           TEXT NOT NULL,
-    detail            TEXT NOT NULL,
-    source            TEXT NOT NULL
+-- Records are in blocks of some thousand, packed (usage/block.go): a row for
+-- each, with its indexes, cost twenty times as much. Those of a block are of one
+-- day (UTC). marks are what a question can ask for that is in the block: 32 bits
+-- of a sum over each key id, model, provider, endpoint and outcome, in order.
+CREATE TABLE usage_blocks (
+    last_at  INTEGER NOT NULL,
+    id       INTEGER NOT NULL, -- of its usage_packed
+    first_at INTEGER NOT NULL,
+    records  INTEGER NOT NULL,
+    marks    BLOB NOT NULL,
+    PRIMARY KEY (last_at, id)
+) STRICT, WITHOUT ROWID;
+
+-- Apart, so that whoever looks for a block does not turn over the pages of all.
+CREATE TABLE usage_packed (
+    id     INTEGER PRIMARY KEY,
+    packed BLOB NOT NULL
 ) STRICT;
-
--- The newest rows, of all and of one key, model, provider, endpoint or outcome.
-CREATE INDEX usage_records_at ON usage_records (at);
-CREATE INDEX usage_records_api_key ON usage_records (api_key_id, at);
-CREATE INDEX usage_records_model ON usage_records (model, at);
-CREATE INDEX usage_records_provider ON usage_records (provider, at);
-CREATE INDEX usage_records_endpoint ON usage_records (endpoint, at);
-CREATE INDEX usage_records_outcome ON usage_records (outcome, at);
 
 CREATE TABLE usage_hourly (
     hour              INTEGER NOT NULL,
