@@ -42,7 +42,7 @@ func (o *Options) tracing() []setting {
 		{"OTEL_RESOURCE_ATTRIBUTES", "", "What else they say of it: name=value,name=value, percent-encoded.", text(&t.Attributes)},
 		{"OTEL_TRACES_SAMPLER", "parentbased_always_on", "Which requests: always_on, always_off, traceidratio, or parentbased_ and one of these, which heeds the client's traceparent.", text(&t.SamplerName)},
 		{"OTEL_TRACES_SAMPLER_ARG", "1", "The share of them for a traceidratio, from 0 to 1.", text(&t.SamplerArg)},
-		{"OTEL_BSP_MAX_QUEUE_SIZE", "2048", "Spans that may wait for the collector; more are dropped and counted.", number(&t.QueueSize, 1, 1_000_000)},
+		{"OTEL_BSP_MAX_QUEUE_SIZE", "2048", "Spans that may wait for the collector; more are dropped and counted.", number(&t.QueueSize, 64, 1_000_000)},
 	}
 }
 

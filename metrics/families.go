@@ -57,6 +57,7 @@ var families = map[string]family{
 	"llm_proxy_usage_journal_lag_seconds":    {kind: gaugeKind, help: "Age of the oldest usage record on the disk that the database has not taken; 0 when it has all."},
 	"llm_proxy_stream_recoveries_total":      {kind: counter, help: "Attempts to go on with a stream that broke off, by what became of them."},
 	"llm_proxy_token_jobs_total":             {kind: counter, help: "Texts handed to the token counters by what became of them."},
+	"llm_proxy_trace_spans_total":            {kind: counter, help: "Spans of traces by what became of them: exported, failed or dropped."},
 	"llm_proxy_token_queue_length":           {kind: gaugeKind, help: "Texts that wait for a token counter."},
 	"llm_proxy_client_connections":           {kind: gaugeKind, help: "Open connections of clients."},
 	"llm_proxy_clients_stalled_total":        {kind: counter, help: "Client connections cut because nothing that was sent to them was taken for too long."},

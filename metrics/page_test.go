@@ -58,6 +58,7 @@ func sampleRegistry() *Registry {
 	r.UsageRecords("upstream")
 	r.TokenJobs("queue_full")
 	r.GaugeFunc("llm_proxy_token_queue_length", func() int64 { return 11 })
+	r.CounterFunc("llm_proxy_trace_spans_total", "result", "dropped", func() int64 { return 2 })
 	r.GaugeFunc("llm_proxy_client_connections", func() int64 { return 12 })
 	r.CounterFunc("llm_proxy_clients_stalled_total", "", "", func() int64 { return 14 })
 	r.CounterFunc("llm_proxy_accept_errors_total", "", "", func() int64 { return 15 })

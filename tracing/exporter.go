@@ -3,6 +3,7 @@ package tracing
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,14 +21,28 @@ type exporter struct {
 	failed  atomic.Int64
 	logged  atomic.Int64 // unix nanoseconds; 0 is never
 	log     *slog.Logger
-	open    context.Context // ends with giveUp
+	secrets *strings.Replacer // of the header lines
+	open    context.Context   // ends with giveUp
 	giveUp  context.CancelFunc
 }
 
-func newExporter(out sdk.SpanExporter, pending *atomic.Int64, log *slog.Logger) *exporter {
-	e := &exporter{SpanExporter: out, pending: pending, log: log}
+func newExporter(out sdk.SpanExporter, pending *atomic.Int64, lines map[string]string, log *slog.Logger) *exporter {
+	e := &exporter{SpanExporter: out, pending: pending, log: log, secrets: hide(lines)}
 	e.open, e.giveUp = context.WithCancel(context.Background())
 	return e
+}
+
+// hide takes the values of header lines out of errors: a collector may quote
+// what it was sent.
+func hide(lines map[string]string) *strings.Replacer {
+	var pairs []string
+	for _, value := range lines {
+		pairs = append(pairs, value, "***")
+		if _, key, found := strings.Cut(value, " "); found { // Bearer and the like
+			pairs = append(pairs, key, "***")
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // ExportSpans implements sdk.SpanExporter. It has no error for the SDK, which
@@ -54,5 +69,5 @@ func (e *exporter) complain(err error, now int64) {
 	if last != 0 && now-last < int64(silence) || !e.logged.CompareAndSwap(last, now) {
 		return
 	}
-	e.log.Warn("traces were not taken by the collector", "error", text(err.Error()), "spans_lost", e.failed.Load())
+	e.log.Warn("traces were not taken by the collector", "error", text(e.secrets.Replace(err.Error())), "spans_lost", e.failed.Load())
 }

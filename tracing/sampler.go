@@ -1,12 +1,6 @@
 package tracing
 
-import (
-	"encoding/binary"
-
-	"go.opentelemetry.io/otel/trace"
-
-	"llmproxy/config"
-)
+import "llmproxy/config"
 
 // sampler decides which requests are told of, before anything is made for
 // them. It agrees with the SDK's samplers of the same names, and so with other
@@ -24,10 +18,11 @@ func newSampler(s config.Sampler) sampler {
 	return sampler{heed: s.ParentBased, below: below}
 }
 
-// sample reports whether a request is told of. has says whether p is one.
-func (s sampler) sample(id trace.TraceID, p parent, has bool) bool {
+// sample reports whether a request is told of. half is the second half of its
+// trace's id, the part that chance decides by; has says whether p is a parent.
+func (s sampler) sample(half uint64, p *parent, has bool) bool {
 	if s.heed && has {
 		return p.sampled
 	}
-	return binary.BigEndian.Uint64(id[8:])>>1 < s.below
+	return half>>1 < s.below
 }

@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 
 	"go.opentelemetry.io/otel/trace"
@@ -43,27 +44,28 @@ func parseParent(h []byte) (p parent, ok bool) {
 	return p, true
 }
 
-// unhex decodes lower-case digits, the only ones that W3C allows.
-func unhex(dst, src []byte) bool {
-	for i := range dst {
-		high, low := digit(src[2*i]), digit(src[2*i+1])
-		if high|low > 15 {
-			return false
-		}
-		dst[i] = high<<4 | low
-	}
-	return true
-}
+const hexDigits = "0123456789abcdef"
 
-// digit is the value of a hexadecimal digit, more than 15 of what is none.
-func digit(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
+// digits has the value of each hexadecimal digit that W3C allows, which are
+// the lower-case ones, and more than 15 of every other byte.
+var digits = func() (value [256]byte) {
+	for i := range value {
+		value[i] = 0xff
 	}
-	return 0xff
+	for i, c := range []byte(hexDigits) {
+		value[c] = byte(i)
+	}
+	return value
+}()
+
+func unhex(dst, src []byte) bool {
+	var seen byte
+	for i := range dst {
+		high, low := digits[src[2*i]], digits[src[2*i+1]]
+		dst[i] = high<<4 | low
+		seen |= high | low
+	}
+	return seen <= 15
 }
 
 // appendParent appends the traceparent of a sampled span.
@@ -76,9 +78,8 @@ func appendParent(dst []byte, t trace.TraceID, s trace.SpanID) []byte {
 }
 
 func appendHex(dst, b []byte) []byte {
-	const digits = "0123456789abcdef"
 	for _, c := range b {
-		dst = append(dst, digits[c>>4], digits[c&15])
+		dst = append(dst, hexDigits[c>>4], hexDigits[c&15])
 	}
 	return dst
 }
@@ -95,20 +96,15 @@ func parseState(h []byte) trace.TraceState {
 	return state
 }
 
-// newTraceID draws an id. It needs to be rare, not secret.
-func newTraceID() (id trace.TraceID) {
-	put(id[:8], rand.Uint64())
-	put(id[8:], rand.Uint64()|1) // never zero, which names nobody
+// newTraceID makes an id of which the sampler has seen half. It needs to be
+// rare, not secret.
+func newTraceID(half uint64) (id trace.TraceID) {
+	binary.BigEndian.PutUint64(id[:], rand.Uint64()|1) // zero names nobody
+	binary.BigEndian.PutUint64(id[8:], half)
 	return id
 }
 
 func newSpanID() (id trace.SpanID) {
-	put(id[:], rand.Uint64()|1)
+	binary.BigEndian.PutUint64(id[:], rand.Uint64()|1)
 	return id
-}
-
-func put(b []byte, n uint64) {
-	for i := range 8 {
-		b[i] = byte(n >> (8 * i))
-	}
 }

@@ -2,8 +2,10 @@ package tracing
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
@@ -30,7 +32,7 @@ type Tracer struct {
 	dropped  atomic.Int64
 	closed   atomic.Bool
 	ended    chan *Trace // has room for most: each has a span at least
-	provider *sdk.TracerProvider
+	batches  sdk.SpanProcessor
 	spans    trace.Tracer
 	exporter *exporter
 
@@ -62,14 +64,15 @@ func Open(o config.Tracing, version string, log *slog.Logger) (*Tracer, error) {
 		return nil, errors.New("traces: OTEL_RESOURCE_ATTRIBUTES cannot be used")
 	}
 	t := &Tracer{sampler: newSampler(o.Sampler()), most: int64(o.QueueSize), ended: make(chan *Trace, o.QueueSize), built: make(chan struct{})}
-	t.exporter = newExporter(out, &t.pending, log)
-	t.provider = sdk.NewTracerProvider(
+	t.exporter = newExporter(out, &t.pending, o.HeaderLines(), log)
+	t.batches = sdk.NewBatchSpanProcessor(t.exporter, batches(o.QueueSize)...)
+	provider := sdk.NewTracerProvider(
 		sdk.WithSampler(sdk.AlwaysSample()), // decided by Begin
 		sdk.WithIDGenerator(given{}),
 		sdk.WithResource(about),
-		sdk.WithSpanProcessor(sdk.NewBatchSpanProcessor(t.exporter, batches(o.QueueSize)...)),
+		sdk.WithSpanProcessor(t.batches),
 	)
-	t.spans = t.provider.Tracer("llmproxy", trace.WithInstrumentationVersion(version), trace.WithSchemaURL(semconv.SchemaURL))
+	t.spans = provider.Tracer("llmproxy", trace.WithInstrumentationVersion(version), trace.WithSchemaURL(semconv.SchemaURL))
 	stopping := make(chan struct{})
 	t.stop = sync.OnceFunc(func() { close(stopping) })
 	go t.build(stopping)
@@ -105,27 +108,31 @@ func (t *Tracer) Begin(traceparent []byte) *Trace {
 		return nil
 	}
 	p, has := parseParent(traceparent)
-	id := p.trace
+	half := binary.BigEndian.Uint64(p.trace[8:])
 	if !has {
-		id = newTraceID()
+		half = rand.Uint64()
 	}
-	if !t.sampler.sample(id, p, has) {
+	if !t.sampler.sample(half, &p, has) {
 		return nil
 	}
-	return &Trace{id: id, parent: p.span, span: newSpanID()}
+	if !has {
+		p.trace = newTraceID(half)
+	}
+	return &Trace{id: p.trace, parent: p.span, span: newSpanID()}
 }
 
 // End takes a trace over; it is not the caller's any more. It never waits.
 func (t *Tracer) End(tr *Trace) {
 	n := int64(1 + len(tr.attempts))
-	if t.closed.Load() || t.pending.Add(n) > t.most {
-		if !t.closed.Load() {
-			t.pending.Add(-n)
-		}
-		t.dropped.Add(n)
+	switch {
+	case t.closed.Load():
+	case t.pending.Add(n) > t.most:
+		t.pending.Add(-n)
+	default:
+		t.ended <- tr
 		return
 	}
-	t.ended <- tr
+	t.dropped.Add(n)
 }
 
 // build makes spans of what has ended, until it is stopped and nothing waits.
@@ -169,7 +176,8 @@ func (t *Tracer) Close(ctx context.Context) error {
 	t.closed.Store(true)
 	t.stop()
 	<-t.built
-	err := t.provider.Shutdown(ctx)
+	// Not the provider's Shutdown, which leaves all running if ctx has ended.
+	err := t.batches.Shutdown(ctx)
 	t.exporter.giveUp()
 	return err
 }
