@@ -155,7 +155,7 @@ func (d *driver) receive(resp *fasthttp.Response, in *bufio.Reader) error {
 	if d.o.load == "stream" {
 		return d.follow(resp)
 	}
-	if body := resp.Body(); len(body) != d.o.answer || !bytes.HasSuffix(body, []byte("}}")) {
+	if body := resp.Body(); len(body) != d.o.answer || !bytes.HasSuffix(body, []byte("}")) {
 		return fmt.Errorf("%d bytes of answer; want %d: %.200s", len(body), d.o.answer, body)
 	}
 	return nil

@@ -5,6 +5,7 @@
 //	go run ./bench/compare                 # as many requests as are answered
 //	go run ./bench/compare -rate 2000      # a machine that is not busy
 //	go run ./bench/compare -load stream    # events of open streams
+//	go run ./bench/compare -rival floor    # beside another server, too
 //
 // What counts is processor time per request (of the server's whole process
 // tree, user and system), and its ratio to nginx: rates and latencies move
@@ -19,8 +20,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 
+	"llmproxy/bench/rivals"
 	"llmproxy/bench/testbed"
 )
 
@@ -37,6 +40,8 @@ type options struct {
 	events      int // of a stream
 	gap         time.Duration
 	gateway     string // a program that is built already
+	rival       string // names and files, see package rivals
+	rivals      string // folder of what install.sh installed
 	json        string
 }
 
@@ -53,6 +58,8 @@ func main() {
 	flag.IntVar(&o.events, "events", 100, "events of a stream")
 	flag.DurationVar(&o.gap, "gap", 20*time.Millisecond, "pause between two events")
 	flag.StringVar(&o.gateway, "gateway", "", "llm-proxy program to measure (default: it is built)")
+	flag.StringVar(&o.rival, "rival", "", "also measure these, separated by commas: "+strings.Join(rivals.Names(), ", ")+", or files of .json that describe others")
+	flag.StringVar(&o.rivals, "rivals", "", "folder that bench/rivals/install.sh has filled")
 	flag.StringVar(&o.json, "json", "", "also write the figures to this file")
 	flag.Parse()
 
@@ -78,6 +85,10 @@ func compare(ctx context.Context, o options) error {
 			o.connections = 200
 		}
 	}
+	others, err := rivals.Parse(o.rival)
+	if err != nil {
+		return err
+	}
 	b, err := testbed.New(ctx)
 	if err != nil {
 		return err
@@ -97,12 +108,27 @@ func compare(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	return measure(ctx, o, []*testbed.Server{gateway, nginx})
+	servers := []*testbed.Server{gateway, nginx}
+	for _, r := range others {
+		s, err := r.Start(b, o.rivals)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, s)
+	}
+	lengths, err := sameAnswers(ctx, o, b.Provider, servers)
+	if err != nil {
+		return err
+	}
+	r := newReport(o, servers)
+	for _, other := range others {
+		r.Rivals[other.Name] = other.Version + "; on: " + other.On
+	}
+	return measure(ctx, o, servers, lengths, r)
 }
 
 // measure takes the servers in turn, in the other order in every second round.
-func measure(ctx context.Context, o options, servers []*testbed.Server) error {
-	r := newReport(o, servers)
+func measure(ctx context.Context, o options, servers []*testbed.Server, lengths []int, r *report) error {
 	r.printHead()
 	for round := range o.rounds {
 		for i := range servers {
@@ -110,6 +136,7 @@ func measure(ctx context.Context, o options, servers []*testbed.Server) error {
 				i = len(servers) - 1 - i
 			}
 			s := servers[i]
+			o.answer = lengths[i]
 			f, err := drive(ctx, o, s)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.Name, err)

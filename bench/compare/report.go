@@ -20,6 +20,7 @@ type report struct {
 	Cost    map[string]float64   `json:"cpu_us"` // medians
 	Ratios  []float64            `json:"ratios"` // the first server's cost by the second's, by round
 	Ratio   float64              `json:"ratio"`  // their median
+	Rivals  map[string]string    `json:"rivals"` // version, and what was on
 }
 
 func newReport(o options, servers []*testbed.Server) *report {
@@ -32,7 +33,7 @@ func newReport(o options, servers []*testbed.Server) *report {
 	}
 	return &report{
 		o: o, servers: servers, Machine: testbed.Machine(), Load: load,
-		Rounds: map[string][]figures{}, Cost: map[string]float64{},
+		Rounds: map[string][]figures{}, Cost: map[string]float64{}, Rivals: map[string]string{},
 	}
 }
 
@@ -45,7 +46,7 @@ func (r *report) unit() string {
 
 func (r *report) printHead() {
 	fmt.Printf("%s\n%s; CPU time of the server per %s\n\n", r.Machine, r.Load, r.unit())
-	fmt.Printf("%-5s %-10s %9s %9s %6s %9s %9s\n", "round", "server", "us/"+r.unit(), r.unit()+"s/s", "cores", "p50", "p99")
+	fmt.Printf("%-5s %-10s %9s %10s %6s %9s %9s\n", "round", "server", "us/"+r.unit(), r.unit()+"s/s", "cores", "p50", "p99")
 }
 
 func (r *report) add(round int, s *testbed.Server, f figures) {
@@ -70,6 +71,9 @@ func (r *report) finish() error {
 	r.Ratio = median(r.Ratios)
 	fmt.Printf("\nmedians: %s %.2f us, %s %.2f us per %s; ratio %.2f (rounds: %.2f to %.2f)\n",
 		first, r.Cost[first], second, r.Cost[second], r.unit(), r.Ratio, slices.Min(r.Ratios), slices.Max(r.Ratios))
+	if len(r.Rivals) > 0 {
+		r.printTable()
+	}
 	if r.o.json == "" {
 		return nil
 	}
@@ -78,6 +82,27 @@ func (r *report) finish() error {
 		return err
 	}
 	return os.WriteFile(r.o.json, append(out, '\n'), 0o644)
+}
+
+// printTable sums all servers up, in Markdown.
+func (r *report) printTable() {
+	fmt.Printf("\n| server | us of CPU per %s | beside nginx | %ss/s | p50 | p99 |\n|---|---|---|---|---|---|\n", r.unit(), r.unit())
+	base := r.Rounds[r.servers[1].Name]
+	for _, s := range r.servers {
+		var ratio, rate, p50, p99 []float64
+		for i, f := range r.Rounds[s.Name] {
+			ratio = append(ratio, f.cost()/base[i].cost())
+			rate = append(rate, float64(f.units())/f.Took.Seconds())
+			p50, p99 = append(p50, f.P50.Seconds()), append(p99, f.P99.Seconds())
+		}
+		fmt.Printf("| %s | %.1f | %.2f | %.0f | %.1f ms | %.1f ms |\n", s.Name, r.Cost[s.Name],
+			median(ratio), median(rate), 1e3*median(p50), 1e3*median(p99))
+	}
+	for _, s := range r.servers {
+		if said, ok := r.Rivals[s.Name]; ok {
+			fmt.Printf("%s %s\n", s.Name, said)
+		}
+	}
 }
 
 func median(v []float64) float64 {

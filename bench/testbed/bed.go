@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"time"
 )
@@ -62,11 +63,24 @@ func (b *Bed) Build(gateway string) error {
 		targets[b.gateway] = "llmproxy/cmd/llm-proxy"
 	}
 	for out, pkg := range targets {
-		cmd := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if said, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", pkg, err, said)
+		if err := b.build(out, pkg); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// BuildProgram makes a further program of this module, and returns its path.
+func (b *Bed) BuildProgram(pkg string) (string, error) {
+	out := filepath.Join(b.Dir, path.Base(pkg))
+	return out, b.build(out, pkg)
+}
+
+func (b *Bed) build(out, pkg string) error {
+	cmd := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, said)
 	}
 	return nil
 }

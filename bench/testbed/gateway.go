@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -89,7 +90,7 @@ func (b *Bed) declare(s *Server, what string, body map[string]any, answer any) e
 // ChatRequest makes the bytes of a chat request to the server, of a body that
 // is size bytes long if that is enough for what must be in it.
 func (s *Server) ChatRequest(stream bool, size int) []byte {
-	head := `{"model":"` + Model + `",`
+	head := `{"model":"` + cmp.Or(s.Model, Model) + `",`
 	if stream {
 		head += `"stream":true,"stream_options":{"include_usage":true},`
 	}
@@ -97,7 +98,7 @@ func (s *Server) ChatRequest(stream bool, size int) []byte {
 	const tail = `"}]}`
 	body := head + strings.Repeat("x", max(0, size-len(head)-len(tail))) + tail
 	return fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n"+
-		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", s.Addr, s.Key, len(body), body)
+		"%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", s.Addr, s.Key, s.Header, len(body), body)
 }
 
 // Metric returns the sum of a metric of the gateway, over all its labels.

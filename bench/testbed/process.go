@@ -18,8 +18,12 @@ type Server struct {
 	Name string
 	Addr string
 	Key  string // of the client
-	cmd  *exec.Cmd
-	log  string // file of what it says
+	// Model and Header are for servers that want more than a key: another name
+	// of the model than Model, and further lines of the head, each with CRLF.
+	Model, Header string
+
+	cmd *exec.Cmd
+	log string // file of what it says
 }
 
 // Start runs a program whose output goes to a file, in a session of its own,
