@@ -44,8 +44,10 @@ type usageDialect interface {
 	insert(x tx, b *usageBatch) error
 	// latest is Usage.Latest.
 	latest(ctx context.Context, f UsageFilter, after UsageCursor, n int) ([]usage.Record, error)
-	// add adds to the sums of one table; they come in the order of their keys.
-	add(x tx, to usageSpan, sums []*usageSum) error
+	// add adds what a batch has to the sums.
+	add(x tx, sums *usageSums) error
+	// settled sees that what has been added can be asked for.
+	settled(ctx context.Context) error
 	// tidy removes records of days before from, and reports whether some are left.
 	tidy(ctx context.Context, from time.Time) (more bool, err error)
 
@@ -91,7 +93,6 @@ func (u *Usage) Ship(ctx context.Context, b usage.Batch) (usage.Shipped, error) 
 	if err := u.db.ready(ctx, taken.days); err != nil {
 		return done, err
 	}
-	hours, days := taken.sums.byHour(), taken.sums.byDay()
 	err := u.db.update(ctx, loading, func(x tx) error {
 		// The row is locked from here on: whoever else ships the journal, or
 		// did and was cut off before its commit came to an end, is waited for.
@@ -110,10 +111,7 @@ func (u *Usage) Ship(ctx context.Context, b usage.Batch) (usage.Shipped, error) 
 			return err
 		}
 		// Last, because all gateways add to the same rows.
-		if err := u.db.add(x, byHour, hours); err != nil {
-			return err
-		}
-		return u.db.add(x, byDay, days)
+		return u.db.add(x, taken.sums)
 	})
 	return done, err
 }
@@ -138,6 +136,9 @@ func (u *Usage) Tidy(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	if more, err = u.db.tidy(ctx, u.oldest(now)); err != nil {
+		return false, err
+	}
+	if err := u.db.settled(ctx); err != nil {
 		return false, err
 	}
 	return more, u.db.update(ctx, loading, func(x tx) error {

@@ -23,9 +23,7 @@ const (
 	// fewer, to go by blocks that do not have what is asked for.
 	blockRecords = 1024
 
-	// A block of fewer is put together with those before it: see merge.
-	blockSmall = blockRecords / 2
-	mergeRatio = 2
+	mergeRatio = 2 // see merge
 
 	dayMicros = int64(24 * time.Hour / time.Microsecond)
 )
@@ -34,8 +32,9 @@ func newUsageBlock(day int64) *usageBlock {
 	return &usageBlock{day: day, marks: usageMarks{}}
 }
 
-// cutBlocks makes blocks of the records of a batch that are kept.
-func cutBlocks(b *usageBatch) ([]*usageBlock, error) {
+// cutBlocks makes blocks of so many records at most of those of a batch that are
+// kept.
+func cutBlocks(b *usageBatch, most int) ([]*usageBlock, error) {
 	var blocks []*usageBlock
 	open := map[int64]*usageBlock{} // by day: the last one, if it is not full
 	var last *usageBlock
@@ -50,8 +49,8 @@ func cutBlocks(b *usageBatch) ([]*usageBlock, error) {
 		if !b.keeps(r) {
 			continue
 		}
-		if day := dayOf(one.At()); last == nil || last.day != day || last.full() {
-			if last = open[day]; last == nil || last.full() {
+		if day := dayOf(one.At()); last == nil || last.day != day || last.records >= most {
+			if last = open[day]; last == nil || last.records >= most {
 				last = newUsageBlock(day)
 				open[day], blocks = last, append(blocks, last)
 			}
@@ -72,8 +71,6 @@ func dayOf(at int64) int64 {
 	}
 	return at - into
 }
-
-func (b *usageBlock) full() bool { return b.records >= blockRecords }
 
 // add adds a record; group is its sum, if there is one.
 func (b *usageBlock) add(one usage.Encoded, r *usage.Record, group *usageSum) {
@@ -101,12 +98,12 @@ func (b *usageBlock) stretch(firstAt, lastAt int64, records int) {
 
 // insert implements usageDialect.
 func (s *usageSQLite) insert(x tx, b *usageBatch) error {
-	blocks, err := cutBlocks(b)
+	blocks, err := cutBlocks(b, s.blockRecords)
 	if err != nil {
 		return err
 	}
 	for _, block := range blocks {
-		if block.records <= blockSmall {
+		if 2*block.records <= s.blockRecords {
 			if err := s.merge(x, block); err != nil {
 				return err
 			}
@@ -140,7 +137,7 @@ func (s *usageSQLite) merge(x tx, b *usageBlock) error {
 		return err
 	}
 	for _, old := range before {
-		if old.records > mergeRatio*b.records || old.records+b.records > blockRecords {
+		if old.records > mergeRatio*b.records || old.records+b.records > s.blockRecords {
 			return nil
 		}
 		if taken, err := s.take(x, b, &old); err != nil || !taken {

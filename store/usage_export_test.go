@@ -11,3 +11,6 @@ func (u *Usage) SumsQuery(q UsageQuery) (string, []any) {
 	}
 	return u.sumsQuery(q, groups)
 }
+
+// CutBlocks makes the blocks of usage.db so small.
+func (u *Usage) CutBlocks(most int) { u.db.(*usageSQLite).blockRecords = most }

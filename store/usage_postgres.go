@@ -139,7 +139,18 @@ const addSums = `INSERT INTO TABLE (SPAN, ` + usageKeyColumns + `, ` + usageSumC
 		$14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[])` + usageConflict
 
 // add implements usageDialect.
-func (p *usagePostgres) add(x tx, to usageSpan, sums []*usageSum) error {
+func (p *usagePostgres) add(x tx, sums *usageSums) error {
+	if err := addTo(x, byHour, sums.byHour()); err != nil {
+		return err
+	}
+	return addTo(x, byDay, sums.byDay())
+}
+
+// settled implements usageDialect.
+func (p *usagePostgres) settled(context.Context) error { return nil }
+
+// addTo adds to the rows of one table, in the order of their keys.
+func addTo(x tx, to usageSpan, sums []*usageSum) error {
 	if len(sums) == 0 {
 		return nil
 	}

@@ -79,6 +79,9 @@ func (u *Usage) Sums(ctx context.Context, q UsageQuery) ([]UsageRow, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := u.db.settled(ctx); err != nil {
+		return nil, err
+	}
 	text, args := u.sumsQuery(q, groups)
 	var all []UsageRow
 	err = u.db.view(ctx, asking, func(x tx) error {

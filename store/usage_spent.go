@@ -14,6 +14,9 @@ func (u *Usage) Spent(ctx context.Context, since time.Time) (map[int64]int64, er
 		text += " WHERE hour >= $1"
 		args = append(args, u.db.second(since.UTC()))
 	}
+	if err := u.db.settled(ctx); err != nil {
+		return nil, err
+	}
 	spent := map[int64]int64{}
 	err := u.db.view(ctx, asking, func(x tx) error {
 		found, err := x.query(text+" GROUP BY api_key_id", args...)

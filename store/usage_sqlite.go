@@ -18,7 +18,10 @@ import (
 type usageSQLite struct {
 	SQLite // of which the transactions are used
 
+	blockRecords int // of a block, at most
+
 	packed []byte   // the last block that was written: of the one transaction that writes
+	owed   []byte   // as packed, the last row of usage_owed
 	broken sync.Map // ids of blocks that cannot be read
 
 	mu     sync.Mutex // guards what follows, and the making of the file
@@ -40,7 +43,7 @@ func newUsageSQLite(dir string, log *slog.Logger) *usageSQLite {
 		dir = abs
 	}
 	path := filepath.Join(dir, usageName)
-	return &usageSQLite{SQLite: SQLite{
+	return &usageSQLite{blockRecords: blockRecords, SQLite: SQLite{
 		path:   path,
 		writer: openFile(path, 1, "_txlock=immediate"),
 		reader: openFile(path, readers, "_pragma=query_only(1)"),
@@ -117,7 +120,10 @@ var addSum = `INSERT INTO TABLE (SPAN, ` + usageKeyColumns + `, ` + usageSumColu
 	strings.Repeat(", ?", 16) + `)` + usageConflict
 
 // add implements usageDialect.
-func (s *usageSQLite) add(x tx, to usageSpan, sums []*usageSum) error {
+func (s *usageSQLite) add(x tx, sums *usageSums) error { return s.owe(x, sums.byHour()) }
+
+// upsert adds to the rows of one table.
+func (s *usageSQLite) upsert(x tx, to usageSpan, sums []*usageSum) error {
 	t := x.(sqliteTx)
 	statement, err := t.tx.PrepareContext(t.ctx, to.of(addSum))
 	if err != nil {

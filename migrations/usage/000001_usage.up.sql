@@ -67,6 +67,13 @@ CREATE TABLE usage_daily (
     PRIMARY KEY (day, api_key_id, model, provider, endpoint, outcome, api_key_name)
 ) STRICT, WITHOUT ROWID;
 
+-- What the last batches add to the sums: a row for each batch, until many are
+-- added at once (store/usage_owed.go). What is here is in no sum yet.
+CREATE TABLE usage_owed (
+    id   INTEGER PRIMARY KEY,
+    sums BLOB NOT NULL
+) STRICT;
+
 -- Up to where each process's journal is in the tables above: written in the
 -- same transaction, so that nothing is counted twice. updated_at is in seconds
 -- of Unix time.
