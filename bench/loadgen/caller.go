@@ -102,9 +102,11 @@ func (c *caller) begin(ctx context.Context, x *exchange) error {
 	if _, err := c.conn.Write(c.request); err != nil {
 		return err
 	}
-	_, err := c.in.Peek(1)
+	if _, err := c.in.Peek(1); err != nil {
+		return err
+	}
 	x.firstByte = time.Now()
-	return err
+	return nil
 }
 
 // receive reads the answer and checks it.

@@ -168,14 +168,14 @@ func given(f *flag.FlagSet, name string) (found bool) {
 // check finds what cannot be done, before anything is sent.
 func (b *benchFlags) check(f *flag.FlagSet) error {
 	switch {
-	case b.rounds < 1 || b.rounds > 1000:
-		return errors.New("there must be 1 to 1000 rounds")
+	case b.rounds < 1 || b.rounds > 100:
+		return errors.New("there must be 1 to 100 rounds")
 	case b.rates != nil && given(f, "rate"):
 		return errors.New("--rate or --rates, not both")
 	case b.rates != nil && b.plan.Closed:
 		return errors.New("a closed loop has no rates")
-	case len(b.rates) > 100:
-		return errors.New("there are 100 rates at most")
+	case len(b.rates) > 32:
+		return errors.New("there are 32 rates at most")
 	case b.limits.Ratio != 0 && b.against == "":
 		return errors.New("--max-ratio needs --against")
 	case !b.plan.Stream && b.streamLimit():
