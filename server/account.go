@@ -10,6 +10,7 @@ import (
 	"llmproxy/openai"
 	"llmproxy/route"
 	"llmproxy/tokens"
+	"llmproxy/tracing"
 	"llmproxy/usage"
 )
 
@@ -17,7 +18,7 @@ import (
 // its answer, or else as counted by the token pool, which takes the prompt and
 // the text over. Nothing here waits.
 func (s *Server) account(x *exchange, end ending, counts *metrics.Requests, took time.Duration) {
-	b := bill{s: s, counts: counts, record: x.record(end, took), held: x.held}
+	b := bill{s: s, counts: counts, record: x.record(end, took), held: x.held, trace: x.takeTrace(end)}
 	x.held = route.Held{}
 	if x.target != nil {
 		b.price = x.target.Provider.Price(b.record.UpstreamModel, b.record.Model)
@@ -40,7 +41,8 @@ type bill struct {
 	s      *Server
 	counts *metrics.Requests
 	record usage.Record
-	held   route.Held    // until settle
+	held   route.Held // until settle
+	trace  *tracing.Trace
 	price  *config.Price // of the provider that was asked last; nil: none is declared
 }
 
@@ -58,6 +60,7 @@ func (b *bill) settle() {
 	b.held.Settle(used, config.USD(r.CostMicroUSD), answered && r.Completion > 0, now())
 	b.s.metrics.UsageRecords(r.Source.String())
 	b.s.sink.Record(*r)
+	b.s.tell(b.trace, r)
 }
 
 // count has the token pool count the prompt and what the model said. A full

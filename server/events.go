@@ -170,6 +170,7 @@ func (x *exchange) checkEvent(event []byte) (keep bool, instead []byte) {
 		x.target.Provider.Meter.BadEvents.Inc()
 		return false, nil
 	}
+	x.traceEvent(data)
 	e.finishes += d.Finishes
 	if !e.finished && d.Finished && e.finishes >= int(max(x.parsed.N, 1)) {
 		e.finished = true

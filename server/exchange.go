@@ -12,6 +12,7 @@ import (
 	"llmproxy/openai"
 	"llmproxy/ratelimit"
 	"llmproxy/route"
+	"llmproxy/tracing"
 	"llmproxy/upstream"
 )
 
@@ -64,6 +65,8 @@ type journey struct {
 	wholeAt int64 // the whole answer is here
 
 	overhead time.Duration // the gateway's own: what llm_proxy_overhead_seconds has of this request
+
+	trace *tracing.Trace // nil: the request is not sampled
 
 	table    *route.Table
 	caller   *route.Caller
@@ -137,6 +140,7 @@ func (s *Server) acquire(ctx *fasthttp.RequestCtx, e *endpoint) *exchange {
 	}
 	x.ctx, x.endpoint, x.startAt = ctx, e, now()
 	x.nameRequest()
+	x.beginTrace()
 	e.active.Add(1)
 	return x
 }

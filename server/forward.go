@@ -63,6 +63,7 @@ func (s *Server) ask(x *exchange, t *route.Target) error {
 		x.asked++
 	}
 	x.failedIn = x.attempt.Phase()
+	x.traceFailed(err)
 	x.attempt.Close()
 	x.forgetAnswer()
 	x.sent = x.sent && x.stopped() != running
@@ -138,5 +139,6 @@ func (x *exchange) send(t *route.Target) error {
 	if err == nil {
 		t.Provider.Meter.Latency.Observe(time.Duration(now() - x.sentAt))
 	}
+	x.traceSent(t, err)
 	return err
 }

@@ -9,7 +9,7 @@ import (
 
 // forwardedHeaders are the client's header lines that reach the provider.
 // Everything else stays here: a list of what passes cannot leak what it does
-// not name.
+// not name. The last two pass of requests that are not traced.
 var forwardedHeaders = []string{
 	"Openai-Beta", "Idempotency-Key", "X-Client-Request-Id", "Traceparent", "Tracestate",
 }
@@ -29,8 +29,8 @@ func (x *exchange) fill(q *upstream.Request, t *route.Target) {
 
 // extraHeaders collects the client's header lines that pass.
 func (x *exchange) extraHeaders() []byte {
-	b := x.headers[:0]
-	for _, name := range forwardedHeaders {
+	b, names := x.traceHeaders(x.headers[:0])
+	for _, name := range names {
 		v := x.ctx.Request.Header.Peek(name)
 		if len(v) == 0 || bytes.ContainsAny(v, "\r\n\x00") {
 			continue

@@ -64,6 +64,7 @@ func (x *exchange) resume() bool {
 		first.Provider.Meter.Truncated.Inc()
 	}
 	x.asked++ // the attempt that began well; ask counts those that did not
+	x.traceBroken()
 	heard, result := len(x.text), "failed"
 	defer func() { x.s.metrics.StreamRecovered(result) }()
 	for cause, v := broken, (verdict{next: true}); v != (verdict{}); {

@@ -33,6 +33,7 @@ func (s *Server) relayWhole(x *exchange) {
 	if !x.hasUsage && x.endpoint.dialect != opaque {
 		x.text = openai.AppendAnswerText(x.text[:0], x.answer)
 	}
+	x.traceAnswer(x.answer)
 	x.attempt.Close()
 	x.answer = x.ctx.Response.SwapBody(x.answer)
 	relayed := time.Duration(now() - x.wholeAt)

@@ -16,6 +16,7 @@ import (
 	"llmproxy/overload"
 	"llmproxy/route"
 	"llmproxy/tokens"
+	"llmproxy/tracing"
 	"llmproxy/usage"
 )
 
@@ -52,6 +53,7 @@ type Deps struct {
 	Health  Health
 	Usage   Usage                 // nil: there is no ledger to ask
 	IsAdmin func(key []byte) bool // whether a key is the admin's, who may read /health/detailed too
+	Tracer  *tracing.Tracer       // nil: nothing is traced
 	Log     *slog.Logger
 }
 
@@ -72,6 +74,7 @@ type Server struct {
 	watcher *downstream.Watcher
 	health  Health
 	isAdmin func(key []byte) bool
+	tracer  *tracing.Tracer
 	journal *journal
 	router  *router.Router
 	http    *fasthttp.Server
@@ -101,7 +104,7 @@ func New(o Options, d Deps) *Server {
 	o.preset()
 	s := &Server{
 		Options: o, live: d.Live, metrics: d.Metrics, pool: d.Tokens, sink: d.Sink,
-		watcher: d.Watcher, health: d.Health, isAdmin: d.IsAdmin, journal: newJournal(d.Log, o.MaxLogLines, d.Metrics),
+		watcher: d.Watcher, health: d.Health, isAdmin: d.IsAdmin, tracer: d.Tracer, journal: newJournal(d.Log, o.MaxLogLines, d.Metrics),
 		get: d.Metrics.Label("GET"), post: d.Metrics.Label("POST"),
 		admitted: d.Metrics.Overhead(metrics.Admit), relayed: d.Metrics.Overhead(metrics.Relay), queued: d.Metrics.Overhead(metrics.Queue),
 	}

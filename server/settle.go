@@ -45,6 +45,7 @@ func (s *Server) settle(x *exchange, end ending) {
 	if x.admitted || end.outcome != usage.Refused {
 		s.account(x, end, counts, took)
 	}
+	s.traceRefused(x, end, took)
 	s.journal.request(x, end, took)
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"llmproxy/internal/fakecollector"
 )
 
 const (
@@ -104,7 +106,7 @@ func TestTracestateIsBounded(t *testing.T) {
 }
 
 func TestHeaderLinesNameTheAttempt(t *testing.T) {
-	tr, _ := open(t, startReceiver(t).to())
+	tr, _ := open(t, to(fakecollector.Start(t)))
 	x := tr.Begin([]byte(someParent))
 	x.Heed([]byte("vendor=1"))
 	first := string(x.AppendHeader([]byte("X: y\r\n")))

@@ -1,43 +1,21 @@
 package tracing
 
 import (
-	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	common "go.opentelemetry.io/proto/otlp/common/v1"
-	spans "go.opentelemetry.io/proto/otlp/trace/v1"
-
 	"llmproxy/config"
+	"llmproxy/internal/fakecollector"
 )
 
-func shown(v *common.AnyValue) string {
-	switch v := v.GetValue().(type) {
-	case *common.AnyValue_StringValue:
-		return v.StringValue
-	case *common.AnyValue_ArrayValue:
-		var all []string
-		for _, one := range v.ArrayValue.Values {
-			all = append(all, shown(one))
-		}
-		return strings.Join(all, ",")
-	case *common.AnyValue_IntValue:
-		return fmt.Sprint(v.IntValue)
-	case *common.AnyValue_DoubleValue:
-		return fmt.Sprint(v.DoubleValue)
-	case *common.AnyValue_BoolValue:
-		return fmt.Sprint(v.BoolValue)
-	}
-	return fmt.Sprint(v)
-}
-
 // expect compares a span's attributes, all of them.
-func expect(t *testing.T, s *spans.Span, want map[string]string) {
+func expect(t *testing.T, s fakecollector.Span, want map[string]string) {
 	t.Helper()
-	got := attributes(s.Attributes)
+	got := maps.Clone(s.Attributes)
 	for name, value := range want {
 		if got[name] != value {
 			t.Errorf("%s: %s = %q, want %q", s.Name, name, got[name], value)
@@ -52,8 +30,8 @@ func expect(t *testing.T, s *spans.Span, want map[string]string) {
 // A request that was answered at its second attempt is three spans: its own,
 // below the client's, and below it one for each attempt.
 func TestRequestWithTwoAttempts(t *testing.T) {
-	r := startReceiver(t)
-	tr, _ := open(t, r.to(func(o *config.Tracing) {
+	r := fakecollector.Start(t)
+	tr, _ := open(t, to(r, func(o *config.Tracing) {
 		o.Headers, o.Attributes = "x-key=some%20secret", "deployment.environment.name=test,service.name=overruled"
 	}))
 	start := time.Unix(1_700_000_000, 123)
@@ -80,22 +58,17 @@ func TestRequestWithTwoAttempts(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	byID := map[string]*spans.Span{}
-	for _, s := range r.all() {
-		if fmt.Sprintf("%x", s.TraceId) != someTrace || s.TraceState != "vendor=1" {
-			t.Errorf("%s: trace %x, state %q", s.Name, s.TraceId, s.TraceState)
+	byID := map[string]fakecollector.Span{}
+	for _, s := range r.Spans() {
+		if s.Trace != someTrace || s.State != "vendor=1" {
+			t.Errorf("%+v", s)
 		}
-		byID[fmt.Sprintf("%x", s.SpanId)] = s
+		byID[s.ID] = s
 	}
 	server := byID[own.String()]
-	if len(byID) != 3 || server == nil {
-		t.Fatalf("%d spans: %v", len(byID), byID)
-	}
-	if server.Kind != spans.Span_SPAN_KIND_SERVER || fmt.Sprintf("%x", server.ParentSpanId) != someSpan || server.Name != "POST /v1/chat/completions" {
-		t.Errorf("%v", server)
-	}
-	if int64(server.StartTimeUnixNano) != start.UnixNano() || int64(server.EndTimeUnixNano) != at(100) || server.Status.Code != spans.Status_STATUS_CODE_UNSET {
-		t.Errorf("%v", server)
+	if len(byID) != 3 || !server.Server || server.Parent != someSpan || server.Name != "POST /v1/chat/completions" ||
+		server.Start != start.UnixNano() || server.End != at(100) || server.Failed {
+		t.Errorf("%+v", byID)
 	}
 	expect(t, server, map[string]string{
 		"http.request.method": "POST", "http.route": "/v1/chat/completions", "url.path": "/v1/chat/completions", "http.response.status_code": "200",
@@ -104,25 +77,23 @@ func TestRequestWithTwoAttempts(t *testing.T) {
 		"llm_proxy.usage.source": "upstream", "llm_proxy.api_key.name": "alice", "llm_proxy.time_to_first_token": "0.03", "llm_proxy.cost_usd": "0.0015",
 	})
 
-	attempt := func(n int) *spans.Span {
-		id := strings.Split(strings.Split(sent[n], "\r\n")[0], "-")[2] // what the provider was told
-		s := byID[id]
-		if s == nil || s.Kind != spans.Span_SPAN_KIND_CLIENT || fmt.Sprintf("%x", s.ParentSpanId) != own.String() {
-			t.Fatalf("attempt %d, span %s: %v", n, id, s)
+	attempt := func(n int) fakecollector.Span {
+		s := byID[strings.Split(strings.Split(sent[n], "\r\n")[0], "-")[2]] // what the provider was told
+		if !s.Client || s.Parent != own.String() {
+			t.Errorf("attempt %d: %+v", n, s)
 		}
 		return s
 	}
 	failed, answered := attempt(0), attempt(1)
-	if failed.Name != "chat real" || failed.Status.Code != spans.Status_STATUS_CODE_ERROR || int64(failed.StartTimeUnixNano) != at(1) || int64(failed.EndTimeUnixNano) != at(6) {
-		t.Errorf("%v", failed)
+	if failed.Name != "chat real" || !failed.Failed || failed.Start != at(1) || failed.End != at(6) {
+		t.Errorf("%+v", failed)
 	}
 	expect(t, failed, map[string]string{
 		"gen_ai.operation.name": "chat", "http.request.method": "POST", "llm_proxy.provider": "a", "gen_ai.provider.name": "openai", "gen_ai.request.model": "real",
 		"error.type": "500", "server.address": "api.example.com", "http.response.status_code": "500",
 	})
-	if answered.Status.Code != spans.Status_STATUS_CODE_UNSET || int64(answered.EndTimeUnixNano) != at(90) || len(answered.Events) != 2 ||
-		answered.Events[1].Name != "llm_proxy.first_token" || int64(answered.Events[1].TimeUnixNano) != at(30) {
-		t.Errorf("%v", answered)
+	if answered.Failed || answered.End != at(90) || len(answered.Events) != 2 || answered.Events[1] != (fakecollector.Event{Name: "llm_proxy.first_token", At: at(30)}) {
+		t.Errorf("%+v", answered)
 	}
 	expect(t, answered, map[string]string{
 		"gen_ai.operation.name": "chat", "http.request.method": "POST", "llm_proxy.provider": "b", "gen_ai.provider.name": "azure", "gen_ai.request.model": "other",
@@ -131,17 +102,17 @@ func TestRequestWithTwoAttempts(t *testing.T) {
 		"gen_ai.usage.input_tokens": "10", "gen_ai.usage.output_tokens": "20", "gen_ai.usage.cache_read.input_tokens": "4", "gen_ai.usage.reasoning.output_tokens": "5",
 		"gen_ai.response.time_to_first_chunk": "0.02",
 	})
-	about := attributes(r.resource)
-	if about["service.name"] != "llm-proxy" || about["service.version"] != "1.2.3" || about["deployment.environment.name"] != "test" || r.header.Get("X-Key") != "some secret" {
-		t.Errorf("resource %v, header %v", about, r.header)
+	about, header := r.Last()
+	if about["service.name"] != "llm-proxy" || about["service.version"] != "1.2.3" || about["deployment.environment.name"] != "test" || header.Get("X-Key") != "some secret" {
+		t.Errorf("resource %v, header %v", about, header)
 	}
 }
 
 // A provider's name of a model that is no UTF-8, or long, costs nobody a span:
 // protobuf takes no such text, and would lose all that travels with it.
 func TestOddTextsCostNoSpan(t *testing.T) {
-	r := startReceiver(t)
-	tr, log := open(t, r.to())
+	r := fakecollector.Start(t)
+	tr, log := open(t, to(r))
 	x := tr.Begin(nil)
 	x.AppendHeader(nil)
 	x.Sent(Attempt{Provider: "a\xff", Base: "http://[::1]:bad", Model: "m\r\n\x00" + strings.Repeat("é", 4000), Start: 1, Error: "connect"})
@@ -150,12 +121,12 @@ func TestOddTextsCostNoSpan(t *testing.T) {
 	if err := closeWithin(tr, 10*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	got := r.all()
+	got := r.Spans()
 	if len(got) != 2 || tr.Stats().Failed != 0 {
 		t.Fatalf("%d spans, %+v, log: %s", len(got), tr.Stats(), log)
 	}
 	for _, s := range got {
-		for name, value := range attributes(s.Attributes) {
+		for name, value := range s.Attributes {
 			if len(value) > 4*maxText || strings.ContainsAny(value, "\r\n\x00") {
 				t.Errorf("%s = %q", name, value)
 			}
@@ -165,10 +136,10 @@ func TestOddTextsCostNoSpan(t *testing.T) {
 
 // The client's word counts where the sampler heeds parents, and only there.
 func TestWhoIsSampled(t *testing.T) {
-	r := startReceiver(t)
+	r := fakecollector.Start(t)
 	f := func(name, arg, traceparent string, want bool) {
 		t.Helper()
-		tr, _ := open(t, r.to(func(o *config.Tracing) { o.SamplerName, o.SamplerArg = name, arg }))
+		tr, _ := open(t, to(r, func(o *config.Tracing) { o.SamplerName, o.SamplerArg = name, arg }))
 		if got := ended(tr, traceparent); got != want {
 			t.Errorf("%s %s, %q: %v, want %v", name, arg, traceparent, got, want)
 		}
@@ -207,11 +178,11 @@ func TestNoEndpointNoTracer(t *testing.T) {
 // A collector that takes connections and says nothing costs spans, never time:
 // End returns, what finds no room is counted, and Close keeps to its time.
 func TestCollectorThatHangs(t *testing.T) {
-	r := startReceiver(t)
+	r := fakecollector.Start(t)
 	gate := make(chan struct{})
-	r.gate.Store(&gate)
+	r.Hold(gate)
 	defer close(gate)
-	tr, _ := open(t, r.to(func(o *config.Tracing) { o.QueueSize = 100 }))
+	tr, _ := open(t, to(r, func(o *config.Tracing) { o.QueueSize = 100 }))
 	const requests = 1000
 	var all sync.WaitGroup
 	for range 4 {
@@ -254,23 +225,21 @@ func TestCollectorThatFails(t *testing.T) {
 		}
 	}
 	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "50") // the SDK's own; it tries again until then
-	r := startReceiver(t)
-	r.status.Store(401)
-	answer := "who is Bearer canary-key? canary-key is nobody"
-	r.answer.Store(&answer)
-	f(r.to())
+	r := fakecollector.Start(t)
+	r.Refuse(401, "who is Bearer canary-key? canary-key is nobody")
+	f(to(r))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ln.Close()
-	f(r.to(func(o *config.Tracing) { o.Endpoint = "http://" + ln.Addr().String() }))
+	f(to(r, func(o *config.Tracing) { o.Endpoint = "http://" + ln.Addr().String() }))
 }
 
 // Close sends what waits, more than one batch of it.
 func TestCloseSendsWhatWaits(t *testing.T) {
-	r := startReceiver(t)
-	tr, _ := open(t, r.to())
+	r := fakecollector.Start(t)
+	tr, _ := open(t, to(r))
 	const requests = 700
 	for range requests {
 		ended(tr, "")
@@ -278,21 +247,21 @@ func TestCloseSendsWhatWaits(t *testing.T) {
 	if err := closeWithin(tr, 20*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if got, s := len(r.all()), tr.Stats(); got != 2*requests || s != (Stats{Exported: 2 * requests}) {
+	if got, s := len(r.Spans()), tr.Stats(); got != 2*requests || s != (Stats{Exported: 2 * requests}) {
 		t.Errorf("%d spans arrived; %+v", got, s)
 	}
 }
 
 // A collector that comes back gets what is told from then on.
 func TestCollectorComesBack(t *testing.T) {
-	r := startReceiver(t)
-	r.status.Store(400)
-	tr, _ := open(t, r.to())
+	r := fakecollector.Start(t)
+	r.Refuse(400, "")
+	tr, _ := open(t, to(r))
 	ended(tr, "")
 	eventually(t, "a failure", func() bool { return tr.Stats().Failed == 2 })
-	r.status.Store(0)
+	r.Refuse(0, "")
 	ended(tr, "")
-	if err := closeWithin(tr, 10*time.Second); err != nil || len(r.all()) != 2 {
-		t.Errorf("%v, %d spans", err, len(r.all()))
+	if err := closeWithin(tr, 10*time.Second); err != nil || len(r.Spans()) != 2 {
+		t.Errorf("%v, %d spans", err, len(r.Spans()))
 	}
 }
