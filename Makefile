@@ -10,12 +10,13 @@ FUZZTIME ?= 30s
 BENCH    ?= .
 COUNT    ?= 6
 IMAGE    ?= llm-proxy
+K6_RUNS  := $(patsubst bench/k6/%.js,k6-%,$(filter-out %/gateway.js,$(wildcard bench/k6/*.js)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-short coverage format lint check fuzz bench docker reproducible vulncheck clean
+.PHONY: help run build test test-short coverage format lint check fuzz bench docker reproducible vulncheck clean k6 $(K6_RUNS)
 
 help: ## list these targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: build ## build, and serve on http://127.0.0.1:18000 with an embedded store in ./data
 	bin/llm-proxy serve
@@ -50,6 +51,12 @@ bench: ## Go benchmarks matching BENCH, COUNT times, summed up by benchstat; see
 	@mkdir -p dist
 	set -o pipefail; go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee dist/bench.txt
 	$(TOOL) benchstat dist/bench.txt
+
+k6: ## make bin/k6, the load tester; make k6-smoke API_KEY=... runs a script of bench/k6
+	go -C tools/k6 build -trimpath -ldflags '-s -w' -o ../../bin/k6 go.k6.io/k6
+
+$(K6_RUNS): k6-%: k6
+	K6_NO_USAGE_REPORT=true bin/k6 run bench/k6/$*.js
 
 docker: ## build the image IMAGE (llm-proxy), tagged with the version
 	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) .
