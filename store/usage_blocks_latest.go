@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"math"
+	"time"
 
 	"llmproxy/usage"
 )
@@ -56,7 +57,7 @@ const (
 func (s *usageSQLite) walk(x tx, page *usagePage) error {
 	// A block does not reach over the end of a day.
 	before := storedBlock{lastAt: dayEnd(page.end), id: 0}
-	var encoded []byte
+	hours := newUsageHours(page.filter, time.Now())
 	for most := blocksAtOnce; ; most = min(2*most, blocksAtMost) {
 		blocks, err := scanBlocks(x.query(`SELECT last_at, id, first_at, records, marks FROM usage_blocks
 			WHERE (last_at, id) < ($1, $2) AND last_at >= $3 ORDER BY last_at DESC, id DESC LIMIT $4`,
@@ -65,18 +66,11 @@ func (s *usageSQLite) walk(x tx, page *usagePage) error {
 			return err
 		}
 		for i := range blocks {
-			b := &blocks[i]
-			if page.complete(b.lastAt) {
+			if page.complete(blocks[i].lastAt) {
 				return nil
 			}
-			if !page.mayHave(b) {
-				continue
-			}
-			if encoded, err = s.unpack(x, b, encoded[:0]); err != nil {
+			if err := s.visit(x, &blocks[i], page, hours); err != nil {
 				return err
-			}
-			if err := page.take(encoded); err != nil {
-				s.damaged(b.id, err)
 			}
 		}
 		if len(blocks) < most {
@@ -84,6 +78,27 @@ func (s *usageSQLite) walk(x tx, page *usagePage) error {
 		}
 		before = blocks[len(blocks)-1]
 	}
+}
+
+// visit takes what is meant out of one block, unless it can tell that there is
+// nothing.
+func (s *usageSQLite) visit(x tx, b *storedBlock, page *usagePage, hours *usageHours) error {
+	if !page.mayHave(b) {
+		return nil
+	}
+	if page.vain >= vainBlocks && len(page.marks) > 0 {
+		if may, err := hours.mayHave(x, b); err != nil || !may {
+			return err
+		}
+	}
+	var err error
+	if page.encoded, err = s.unpack(x, b, page.encoded[:0]); err != nil {
+		return err
+	}
+	if err := page.take(page.encoded); err != nil {
+		s.damaged(b.id, err)
+	}
+	return nil
 }
 
 // dayEnd is the end of the day of a time, both in microseconds, where there is one.
@@ -113,6 +128,7 @@ func (s *usageSQLite) unpack(x tx, b *storedBlock, dst []byte) ([]byte, error) {
 	if err := found.Scan(&packed); err != nil {
 		return nil, err
 	}
+	s.unpacked.Add(1)
 	encoded, err := usage.AppendBlockRecords(dst, packed)
 	if err != nil {
 		s.damaged(b.id, err)

@@ -23,6 +23,9 @@ func TestBlocksAnswerAsAListOfRecordsWould(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h.edit(t, "DELETE FROM usage_blocks")
 		h.edit(t, "DELETE FROM usage_packed")
+		for _, sums := range []string{"usage_owed", "usage_hourly", "usage_daily"} {
+			h.edit(t, "DELETE FROM "+sums)
+		}
 		u.CutBlocks(rapid.SampledFrom([]int{1, 2, 7, 40, 1024}).Draw(rt, "block"))
 		var all []usage.Record
 		for range rapid.IntRange(1, 12).Draw(rt, "batches") {
@@ -33,6 +36,11 @@ func TestBlocksAnswerAsAListOfRecordsWould(t *testing.T) {
 			}
 			shipped++
 			all = append(all, batch...)
+			if rapid.Bool().Draw(rt, "somebody asks for sums") {
+				if _, err := u.Sums(ctx(t), store.UsageQuery{}); err != nil {
+					rt.Fatal(err)
+				}
+			}
 		}
 		f := drawFilter(rt)
 		want := slices.DeleteFunc(slices.Clone(all), func(r usage.Record) bool { return !meant(f, r) })
@@ -95,6 +103,46 @@ func drawCursor(t *rapid.T, all []usage.Record) store.UsageCursor {
 	}
 	r := rapid.SampledFrom(all).Draw(t, "cursor")
 	return store.UsageCursor{At: r.At, ID: r.ID + rapid.Uint64Range(0, 1).Draw(t, "above")}
+}
+
+// Of two things that every block has, and no record together, the sums tell
+// that nothing is there: no more than some blocks are unpacked. Records that
+// are in no sum yet are found all the same.
+func TestWhatIsNowhereIsKnownFromTheSums(t *testing.T) {
+	h := sqliteHome(t)
+	u := h.usage(t, 30)
+	u.CutBlocks(10)
+	records := drawUsage(1000, 1)
+	for i := range records {
+		records[i].At = today().Add(-time.Duration(i) * time.Minute)
+		records[i].Outcome, records[i].Code, records[i].Phase = usage.Complete, "", ""
+		if records[i].Model == "gpt-5" && i%5 == 0 {
+			records[i].Outcome = usage.Truncated
+		}
+	}
+	ship(t, u, usage.Batch{Journal: 1, To: 1, Records: records})
+	if _, err := u.Sums(ctx(t), store.UsageQuery{}); err != nil { // nothing is owed any more
+		t.Fatal(err)
+	}
+	f := func(want int) {
+		t.Helper()
+		unpacked := u.Unpacked()
+		got, err := u.Latest(ctx(t), store.UsageFilter{Model: "o4-mini", Outcome: "truncated"}, store.UsageCursor{}, 10)
+		if err != nil || len(got) != want {
+			t.Errorf("%d records, %v, want %d", len(got), err, want)
+		}
+		if n := u.Unpacked() - unpacked; n > 20 {
+			t.Errorf("%d blocks are unpacked", n)
+		}
+	}
+	f(0)
+	late := records[900] // in an hour whose sums have nothing of it
+	late.ID, late.Model, late.Outcome = 5000, "o4-mini", usage.Truncated
+	ship(t, u, usage.Batch{Journal: 1, From: 1, To: 2, Records: []usage.Record{late}})
+	f(1)
+	if h.count(t, "usage_owed") == 0 {
+		t.Error("its sum was not owed: the test shows nothing")
+	}
 }
 
 // A gateway of few requests, each of which is a batch, ends with few blocks: of

@@ -14,3 +14,6 @@ func (u *Usage) SumsQuery(q UsageQuery) (string, []any) {
 
 // CutBlocks makes the blocks of usage.db so small.
 func (u *Usage) CutBlocks(most int) { u.db.(*usageSQLite).blockRecords = most }
+
+// Unpacked is how many blocks were unpacked.
+func (u *Usage) Unpacked() int64 { return u.db.(*usageSQLite).unpacked.Load() }

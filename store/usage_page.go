@@ -19,8 +19,10 @@ type usagePage struct {
 	most       int
 
 	records []usage.Record // newest first
+	vain    int            // blocks in a row that had nothing that is meant
 	decoder usage.Decoder
-	found   []foundRecord // in one block
+	encoded []byte        // of one block
+	found   []foundRecord // in it
 }
 
 // place is where a record is among others: by time, then by id.
@@ -90,6 +92,9 @@ func (p *usagePage) take(encoded []byte) error {
 			continue
 		}
 		p.found = append(p.found, foundRecord{at, one})
+	}
+	if p.vain++; len(p.found) > 0 {
+		p.vain = 0
 	}
 	slices.SortFunc(p.found, func(a, b foundRecord) int { return b.compare(a.place) })
 	return p.merge()

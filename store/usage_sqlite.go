@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type usageSQLite struct {
 	packed []byte   // the last block that was written: of the one transaction that writes
 	owed   []byte   // as packed, the last row of usage_owed
 	broken sync.Map // ids of blocks that cannot be read
+
+	unpacked atomic.Int64 // blocks
 
 	mu     sync.Mutex // guards what follows, and the making of the file
 	opened bool

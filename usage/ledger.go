@@ -18,7 +18,8 @@ type Options struct {
 	Log      *slog.Logger // nil: no log
 
 	// How often the disk is written and the Store is asked, while there is
-	// something to write or to ship. 0: 50 ms and 250 ms.
+	// something to write or to ship. 0: 50 ms and 250 ms. While much is shipped,
+	// the Store is asked four times less often.
 	WriteEvery, ShipEvery time.Duration
 }
 

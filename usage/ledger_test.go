@@ -471,3 +471,17 @@ func TestTidyingGoesOnWhileThereIsMore(t *testing.T) {
 	}
 	closeIn(l, 30*time.Second)
 }
+
+// The more comes, the more is gathered for one batch: the Store pays for each.
+func TestABusyShipperGathersForLonger(t *testing.T) {
+	f := func(last int, want time.Duration) {
+		t.Helper()
+		s := &shipper{Ledger: &Ledger{Options: Options{ShipEvery: time.Second}}, many: last}
+		if got := s.gathering(); got != want {
+			t.Errorf("after %d records it waits %v, want %v", last, got, want)
+		}
+	}
+	f(0, time.Second)
+	f(busyRecords-1, time.Second)
+	f(busyRecords, 4*time.Second)
+}

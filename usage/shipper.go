@@ -16,6 +16,7 @@ type shipper struct {
 	portion portion
 	pause   backoff
 	away    bool // the Store is
+	many    int  // records that the last pass shipped
 	scanned time.Time
 	tidied  time.Time
 }
@@ -32,6 +33,11 @@ const (
 	scanEvery = 5 * time.Second // for journals whose process has died
 	tidyEvery = 10 * time.Minute
 	tidyPause = 100 * time.Millisecond // between two steps of a larger work
+
+	// A pass costs the Store about as much as a thousand records. While so many
+	// come that one ships busyRecords, the next waits busyPause times as long.
+	busyRecords = 64
+	busyPause   = 4
 )
 
 // run ships until the Ledger is closed, and then once more: what the Store
@@ -85,7 +91,15 @@ func (s *shipper) wait(ctx context.Context, err error) bool {
 		return true
 	case <-appended:
 	}
-	return s.sleep(ctx, s.ShipEvery) // more may come
+	return s.sleep(ctx, s.gathering())
+}
+
+// gathering is how long to wait for more, once there is something.
+func (s *shipper) gathering() time.Duration {
+	if s.many >= busyRecords {
+		return busyPause * s.ShipEvery
+	}
+	return s.ShipEvery
 }
 
 // sleep waits for so long, or until the last record is in the journal.
@@ -104,6 +118,7 @@ func (s *shipper) sleep(ctx context.Context, d time.Duration) bool {
 // pass ships everything that there is, a portion of each journal in turn, so
 // that a long one left behind does not keep ours waiting.
 func (s *shipper) pass(ctx context.Context) error {
+	s.many = 0
 	for ctx.Err() == nil {
 		worked := false
 		for _, one := range s.shipments() {
@@ -163,6 +178,7 @@ func (s *shipper) ship(ctx context.Context, one *shipment, p *portion) error {
 		s.stored.Add(int64(len(p.records) - result.Expired))
 		s.dropped.add(DropExpired, result.Expired)
 		s.countSpoiled(p)
+		s.many += len(p.records)
 	}
 	s.shipped(one, result.Position, p)
 	return nil
