@@ -95,7 +95,8 @@ const stream = `"stream":true,`
 // scrape between them. The name is that of a key that comes with it.
 func (s *scene) round(t *testing.T, name string) {
 	t.Helper()
-	key := s.Key(t)
+	const counted = `llm_proxy_token_jobs_total{result="counted"}` // later, by another goroutine
+	key, before := s.Key(t), s.Metric(t, counted)
 	for range 7 { // more than BREAKER_CONSECUTIVE
 		s.chat(t, key, "limping")
 		s.chat(t, key, "refusing")
@@ -118,6 +119,7 @@ func (s *scene) round(t *testing.T, name string) {
 	s.splice(t)
 	s.leave(t)
 	s.crowd(t)
+	s.AwaitMetric(t, counted, before+1)
 }
 
 // send begins a request with a header of its own; the caller closes the body.

@@ -174,15 +174,37 @@ func (q *Requests) used() *tokenCounts {
 	return t
 }
 
+// tokenCounts returns the counts of k, or those that k is counted under for
+// want of room, as addRequests does it.
 func (r *Registry) tokenCounts(k tokensKey) *tokenCounts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := r.tokens[k]
-	if t == nil {
-		r.series.Add(tokenLines) // k belongs to Requests that found room
-		t = &tokenCounts{key: k}
-		t.labels = r.labels.render("model", k.Model, "provider", k.Provider, "api_key_name", k.APIKey)
-		r.tokens[k] = t
+	if t := r.tokens[k]; t != nil {
+		return t
 	}
+	if r.reserve(tokenLines, 0) {
+		return r.newTokensLocked(k)
+	}
+	r.seriesDropped.Inc()
+	k.APIKey = Other
+	if t := r.tokens[k]; t != nil {
+		return t
+	}
+	if r.reserve(tokenLines, r.maxSeries/10) {
+		return r.newTokensLocked(k)
+	}
+	k = tokensKey{Other, Other, Other}
+	if t := r.tokens[k]; t != nil {
+		return t
+	}
+	r.series.Add(tokenLines) // this one always fits
+	return r.newTokensLocked(k)
+}
+
+// newTokensLocked registers k, whose series are booked; it needs Registry.mu.
+func (r *Registry) newTokensLocked(k tokensKey) *tokenCounts {
+	t := &tokenCounts{key: k}
+	t.labels = r.labels.render("model", k.Model, "provider", k.Provider, "api_key_name", k.APIKey)
+	r.tokens[k] = t
 	return t
 }

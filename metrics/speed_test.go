@@ -47,9 +47,12 @@ func TestMergedRequestAllocatesNothing(t *testing.T) {
 	}
 }
 
-// A scrape of many thousand series takes less than 100 ms.
-func TestScrapeIsFast(t *testing.T) {
-	r := crowded(2000)
+// S26: 50 providers of 20 models for 100 keys would be two million series. The
+// bound holds them at 110,000, and a scrape of those takes a few hundredths of
+// a second: 100 ms are promised, a machine that is slow and busy has five times
+// as long.
+func TestScrapeOfALargeFleet(t *testing.T) {
+	r := fleet(50, 20, 100)
 	best := time.Hour
 	var size int64
 	for range 5 {
@@ -60,24 +63,83 @@ func TestScrapeIsFast(t *testing.T) {
 		}
 		size, best = n, min(best, time.Since(began))
 	}
-	if series := r.series.Load(); series < 40_000 || size < 4<<20 {
-		t.Fatalf("%d series in %d bytes are no test", series, size)
+	if series := r.series.Load(); series < 109_000 || series > 110_100 || size < 10<<20 {
+		t.Fatalf("%d series in %d bytes", series, size)
 	}
-	if best > 100*time.Millisecond {
+	if r.seriesDropped.Get() == 0 {
+		t.Error("nothing tells that the bound was met")
+	}
+	if best > 500*time.Millisecond {
 		t.Errorf("a scrape of %d series took %v", r.series.Load(), best)
 	}
 }
 
 func BenchmarkScrape(b *testing.B) {
-	r := crowded(2000)
+	r := fleet(50, 20, 100)
 	var size int64
 	for b.Loop() {
 		size, _ = r.WriteTo(io.Discard)
 	}
-	if size < 4<<20 {
+	if size < 10<<20 {
 		b.Fatalf("the page has %d bytes", size)
 	}
 	b.SetBytes(size)
+}
+
+// BenchmarkCountDuringScrapes is what a request's counting costs while there is
+// always a scrape under way.
+func BenchmarkCountDuringScrapes(b *testing.B) {
+	r := fleet(50, 20, 100)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = r.WriteTo(io.Discard)
+			}
+		}
+	}()
+	k := Key{Model: r.Label("model 3"), Provider: r.Label("provider 7"), APIKey: r.Label("key 1")}
+	for b.Loop() {
+		r.Requests(k).Done(200, 123*time.Millisecond)
+	}
+	close(stop)
+	<-stopped
+	if n := r.Requests(k).duration.count(); n < uint64(b.N) {
+		b.Fatalf("%d of %d were counted", n, b.N)
+	}
+}
+
+// fleet is a gateway where every key has used every model of every provider.
+func fleet(providers, models, keys int) *Registry {
+	r := New(Options{})
+	labels := func(kind string, n int) (all []Label) {
+		for i := range n {
+			all = append(all, r.Label(fmt.Sprint(kind, " ", i)))
+		}
+		return all
+	}
+	provider, model, key := labels("provider", providers), labels("model", models), labels("key", keys)
+	for _, p := range provider {
+		r.Provider(p)
+		for _, m := range model {
+			r.Model(m, p)
+		}
+	}
+	for _, k := range key {
+		r.KeyLimits(k, true)
+	}
+	post, chat := r.Label("POST"), r.Label("/v1/chat/completions")
+	for i := range providers * models * keys {
+		k := Key{post, chat, model[i%models], provider[i/models%providers], key[i/models/providers]}
+		q := r.Requests(k)
+		q.Done(200, time.Duration(i)*time.Millisecond)
+		q.Tokens(1, 2, 3, 4)
+	}
+	return r
 }
 
 func BenchmarkCountRequest(b *testing.B) {
