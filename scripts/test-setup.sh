@@ -32,6 +32,8 @@ need "a C compiler (race detector)" "gcc libc6-dev" has_compiler
 need "PostgreSQL" "postgresql" has_initdb
 need "promtool" "prometheus" has promtool
 need "Chromium" "chromium fonts-dejavu-core" has_chromium
+need "systemd-analyze" "systemd" has systemd-analyze
+need "root certificates" "ca-certificates" test -s /etc/ssl/certs/ca-certificates.crt
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 install="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"

@@ -16,3 +16,8 @@ if [ "${#files[@]}" -gt 0 ]; then
   echo "without the race detector:"
   go test -timeout 10m -run "^($names)\$" "${packages[@]}"
 fi
+
+# The module that reads the image, the chart and the units as their tools do.
+# What it needs is heavy, and nothing in it is concurrent: it is compiled without
+# the detector.
+go -C test/deploy test -timeout 10m "$@" ./...

@@ -71,7 +71,7 @@ func (i *image) environment(changes ...string) []string {
 	return append(env, changes...) // of two values the last counts
 }
 
-// container is the image's own command on its way.
+// container is a gateway on its way: the image's own command, or a unit's.
 type container struct {
 	url, key string
 	cmd      *exec.Cmd
@@ -97,10 +97,15 @@ func (c *container) output() string {
 // start runs the image until the test ends.
 func (i *image) start(t *testing.T) *container {
 	t.Helper()
-	c := &container{exited: make(chan struct{})}
-	c.cmd = i.inReadOnly(slices.Concat(i.entrypoint, i.cmd), i.environment("HOST=127.0.0.1", "PORT=0"))
+	return begin(t, i.inReadOnly(slices.Concat(i.entrypoint, i.cmd), i.environment("HOST=127.0.0.1", "PORT=0")))
+}
+
+// begin runs a gateway until the test ends, and waits until it serves.
+func begin(t *testing.T, cmd *exec.Cmd) *container {
+	t.Helper()
+	c := &container{cmd: cmd, exited: make(chan struct{})}
 	c.cmd.Stdout, c.cmd.Stderr = c, c
-	begin := time.Now()
+	since := time.Now()
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +128,7 @@ func (i *image) start(t *testing.T) *container {
 		resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
-	c.started = time.Since(begin)
+	c.started = time.Since(since)
 	if m := regexp.MustCompile(`client key\s+(sk-\S+)`).FindStringSubmatch(c.output()); m != nil {
 		c.key = m[1]
 	}
