@@ -13,7 +13,7 @@ IMAGE    ?= llm-proxy
 K6_RUNS  := $(patsubst bench/k6/%.js,k6-%,$(filter-out %/gateway.js,$(wildcard bench/k6/*.js)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-short coverage format lint check fuzz bench docker reproducible vulncheck clean k6 $(K6_RUNS)
+.PHONY: help run build test test-short coverage format lint check fuzz bench bench-compare bench-baseline guard guard-update docker reproducible vulncheck clean k6 $(K6_RUNS)
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,18 @@ k6: ## make bin/k6, the load tester; make k6-smoke API_KEY=... runs a script of 
 
 $(K6_RUNS): k6-%: k6
 	K6_NO_USAGE_REPORT=true bin/k6 run bench/k6/$*.js
+
+bench-compare: ## benchmarks of BASE (HEAD) and of the working tree in turn; BENCH, PKGS, COUNT narrow them
+	BASE='$(BASE)' BENCH='$(BENCH)' PKGS='$(PKGS)' COUNT=$(COUNT) scripts/bench-compare.sh
+
+bench-baseline: ## measure this machine for bench/results; nothing else should run
+	COUNT=$(COUNT) scripts/bench-baseline.sh
+
+guard: ## fail when a hot leaf executes or allocates more than bench/results/guard.txt says
+	scripts/guard.sh
+
+guard-update: ## write what the leaves cost into bench/results/guard.txt
+	scripts/guard.sh -update
 
 docker: ## build the image IMAGE (llm-proxy), tagged with the version
 	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) .
