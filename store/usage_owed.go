@@ -12,10 +12,14 @@ import (
 
 // What a batch adds to the sums is first stored as one row of usage_owed, and
 // added to usage_hourly and usage_daily for many batches at once: before a
-// question for sums, and whenever owedMost rows wait. It is the same rows that
-// batch after batch adds to, each of which costs SQLite more than all that is
-// done for twenty records.
-const owedMost = 64
+// question for sums, and whenever owedMost rows wait, or owedSums different
+// sums: a question waits half a second for those. It is the same rows that batch
+// after batch adds to, each of which costs SQLite more than all that is done
+// for ten records.
+const (
+	owedMost = 64
+	owedSums = 32768
+)
 
 // owedVersion is the first byte of a row of usage_owed.
 const owedVersion = 1
@@ -28,12 +32,13 @@ func (s *usageSQLite) owe(x tx, hours []*usageSum) error {
 	s.owed = append(s.owed[:0], owedVersion)
 	for _, sum := range hours {
 		s.owed = appendSum(s.owed, sum)
+		s.owing[sum.usageKey] = struct{}{}
 	}
 	var id int64
 	if err := readOne(x, []any{&id}, "INSERT INTO usage_owed (sums) VALUES ($1) RETURNING id", s.owed); err != nil {
 		return err
 	}
-	if id%owedMost != 0 {
+	if id%owedMost != 0 && len(s.owing) < owedSums {
 		return nil
 	}
 	return s.settle(x)
@@ -78,6 +83,7 @@ func (s *usageSQLite) settle(x tx) error {
 	if err := s.upsert(x, byDay, owed.byDay()); err != nil {
 		return err
 	}
+	clear(s.owing)
 	_, err = x.exec("DELETE FROM usage_owed")
 	return err
 }

@@ -21,9 +21,10 @@ type usageSQLite struct {
 
 	blockRecords int // of a block, at most
 
-	packed []byte   // the last block that was written: of the one transaction that writes
-	owed   []byte   // as packed, the last row of usage_owed
-	broken sync.Map // ids of blocks that cannot be read
+	packed []byte                // the last block that was written: of the one transaction that writes
+	owed   []byte                // as packed, the last row of usage_owed
+	owing  map[usageKey]struct{} // as packed, what sums usage_owed is about; those of a batch that failed too
+	broken sync.Map              // ids of blocks that cannot be read
 
 	unpacked atomic.Int64 // blocks
 
@@ -46,7 +47,7 @@ func newUsageSQLite(dir string, log *slog.Logger) *usageSQLite {
 		dir = abs
 	}
 	path := filepath.Join(dir, usageName)
-	return &usageSQLite{blockRecords: blockRecords, SQLite: SQLite{
+	return &usageSQLite{blockRecords: blockRecords, owing: map[usageKey]struct{}{}, SQLite: SQLite{
 		path:   path,
 		writer: openFile(path, 1, "_txlock=immediate"),
 		reader: openFile(path, readers, "_pragma=query_only(1)"),
