@@ -18,7 +18,7 @@ import (
 // its answer, or else as counted by the token pool, which takes the prompt and
 // the text over. Nothing here waits.
 func (s *Server) account(x *exchange, end ending, counts *metrics.Requests, took time.Duration) {
-	b := bill{s: s, counts: counts, record: x.record(end, took), held: x.held, trace: x.takeTrace(end)}
+	b := bill{s: s, counts: counts, record: x.record(end, took), held: x.held, trace: x.takeTrace(end, took)}
 	x.held = route.Held{}
 	if x.target != nil {
 		b.price = x.target.Provider.Price(b.record.UpstreamModel, b.record.Model)

@@ -24,6 +24,7 @@ import (
 	"llmproxy/route"
 	"llmproxy/server"
 	"llmproxy/tokens"
+	"llmproxy/tracing"
 	"llmproxy/upstream"
 	"llmproxy/usage"
 )
@@ -68,6 +69,11 @@ type rig struct {
 // start runs a data plane that serves the set until the test ends.
 func start(t *testing.T, set *config.Set, change ...func(*server.Options, *route.Builder)) *rig {
 	t.Helper()
+	return startTraced(t, set, nil, change...)
+}
+
+func startTraced(t *testing.T, set *config.Set, tracer *tracing.Tracer, change ...func(*server.Options, *route.Builder)) *rig {
+	t.Helper()
 	o := server.Options{
 		MaxBodyBytes: 1 << 20, MaxHeaderBytes: 16 << 10, MaxAnswerBytes: 256 << 10, MaxEventBytes: 2 << 20, MaxAttempts: 3, RetryBudget: 20,
 		ReadTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second,
@@ -97,7 +103,7 @@ func start(t *testing.T, set *config.Set, change ...func(*server.Options, *route
 	pool := tokens.NewPool(tokens.Options{Workers: 1})
 	r.server = server.New(o, server.Deps{
 		Live: r.live, Metrics: registry, Tokens: pool, Sink: r.sink, Watcher: watcher,
-		Health: staticHealth{}, Usage: r.ledger, IsAdmin: func(key []byte) bool { return string(key) == "admin" },
+		Health: staticHealth{}, Usage: r.ledger, IsAdmin: func(key []byte) bool { return string(key) == "admin" }, Tracer: tracer,
 		Log: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	inner, err := net.Listen("tcp", "127.0.0.1:0")

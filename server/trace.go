@@ -114,15 +114,15 @@ func (x *exchange) traceEvent(data []byte) {
 	}
 }
 
-// takeTrace takes the trace out of a request that has ended: what becomes of
-// the record becomes of it.
-func (x *exchange) takeTrace(end ending) *tracing.Trace {
+// takeTrace takes the trace out of a request that ended after it took so long:
+// what becomes of the record becomes of it.
+func (x *exchange) takeTrace(end ending, took time.Duration) *tracing.Trace {
 	tr := x.trace
 	if tr == nil {
 		return nil
 	}
 	x.trace = nil
-	at, fault := now(), ""
+	at, fault := x.startAt+int64(took), ""
 	switch {
 	case end.outcome == usage.Truncated:
 		fault = usage.Truncated.String()
@@ -153,7 +153,7 @@ func (e ending) fault() string {
 
 // traceRefused hands over the trace of a request that there is no record of.
 func (s *Server) traceRefused(x *exchange, end ending, took time.Duration) {
-	tr := x.takeTrace(end)
+	tr := x.takeTrace(end, took)
 	if tr == nil {
 		return
 	}
