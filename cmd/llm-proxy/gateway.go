@@ -22,6 +22,7 @@ import (
 	"llmproxy/server"
 	"llmproxy/store"
 	"llmproxy/tokens"
+	"llmproxy/tracing"
 	"llmproxy/upstream"
 	"llmproxy/usage"
 	"llmproxy/web"
@@ -49,7 +50,10 @@ type gateway struct {
 	ledger   *usage.Ledger // nil without USAGE_LEDGER
 	usage    *store.Usage  // nil without USAGE_LEDGER
 	purses   *budget.Purses
-	budgets  *budgetKeeper // nil without USAGE_LEDGER
+	budgets  *budgetKeeper   // nil without USAGE_LEDGER
+	tracer   *tracing.Tracer // nil without a collector
+
+	graceEnds time.Time // of a drain
 }
 
 // newGateway wires the parts. It opens files, and no network.
@@ -92,7 +96,7 @@ func (g *gateway) open() (err error) {
 	g.metrics.GaugeFunc("llm_proxy_token_queue_length", func() int64 { return int64(g.pool.Queued()) })
 	g.limiter = newLimiter(g.o, g.metrics)
 	g.adminKey.set(g.o.AdminKey.Reveal())
-	return nil
+	return g.openTracer()
 }
 
 // embedded reports whether the configuration lives in the SQLite file.
@@ -113,7 +117,7 @@ func (g *gateway) wireHandlers() {
 		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(),
 	}, server.Deps{
 		Live: g.live, Metrics: g.metrics, Tokens: g.pool, Sink: g.sink, Watcher: g.watcher,
-		Health: checker, Usage: g.usageOfKeys(), IsAdmin: g.isAdmin, Log: g.log,
+		Health: checker, Usage: g.usageOfKeys(), IsAdmin: g.isAdmin, Tracer: g.tracer, Log: g.log,
 	})
 	g.metrics.GaugeFunc("llm_proxy_queued_requests", func() int64 { return g.limiter.Stats().Queued + g.server.Waiting() })
 	api := admin.New(admin.Deps{
@@ -212,6 +216,7 @@ func (g *gateway) close() {
 		cancel()
 	}
 	g.closeLedger()
+	g.closeTracer()
 	if g.live != nil {
 		g.live.Close()
 	}

@@ -110,7 +110,8 @@ func (g *gateway) drain(ln net.Listener, served <-chan error) error {
 		<-time.After(g.o.DrainDelay) // a second signal ends the process
 	}
 	_ = ln.Close() // here too: the server may not have come to serve it yet
-	ctx, cancel := context.WithTimeout(context.Background(), g.o.ShutdownGrace)
+	g.graceEnds = time.Now().Add(g.o.ShutdownGrace)
+	ctx, cancel := context.WithDeadline(context.Background(), g.graceEnds)
 	defer cancel()
 	if err := g.server.Shutdown(ctx); err != nil {
 		g.log.Warn("connections left open", "error", err)
