@@ -161,7 +161,7 @@ func (o *Options) groups() []group {
 			{"LOG_LEVEL", "info", "debug, info, warn or error.", logLevel(&o.LogLevel)},
 			{"LOG_FORMAT", "json", "json or text.", choice(&o.LogFormat, "json", "text")},
 			{"MAX_LOG_LINES", "20", "Warnings of one kind per second; the next line says how many were left out.", number(&o.LogLines, 1, 1_000_000)},
-			{"MAX_METRIC_SERIES", "100000", "Most label combinations of one metric; further ones are counted under other.", number(&o.MaxMetricSeries, 100, 10_000_000)},
+			{"MAX_METRIC_SERIES", "100000", "Most time series of models, providers and keys together; further ones are counted under other.", number(&o.MaxMetricSeries, 100, 10_000_000)},
 		}},
 		{"Traces (docs/tracing.md)", o.tracing()},
 	}

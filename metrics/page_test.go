@@ -119,6 +119,32 @@ func TestPromtool(t *testing.T) {
 	f(New(Options{}))
 }
 
+// What MONITORING.md says of the number of series is what is booked for them.
+func TestSeriesAreAsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../MONITORING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(row string, lines ...int64) {
+		t.Helper()
+		for _, n := range lines {
+			row = strings.Replace(row, "#", strconv.FormatInt(n, 10), 1)
+		}
+		if !strings.Contains(string(text), row) {
+			t.Errorf("MONITORING.md does not say %q", row)
+		}
+	}
+	f("| a provider | # |", providerLines)
+	f("| a model at a provider | # |", modelLines)
+	f("| a key | #; with a token limit, a budget or a concurrency limit # |", rateLines, rateLines+quotaLines)
+	f("met in a request | #, and 1 for each status code |", requestBuckets.lines())
+	f("and used tokens | # |", tokenLines)
+	f("`MAX_METRIC_SERIES` (100,000)")
+	if n := len(samples(t, scrape(t, New(Options{})))); n < 220 || n > 280 {
+		t.Errorf("a gateway without a provider has %d series, not about 250", n)
+	}
+}
+
 // Every family is announced once, with a help text and a type, above its
 // samples, and its samples stand in one place.
 func TestFamilies(t *testing.T) {
