@@ -62,12 +62,18 @@ func run(check bool) error {
 	return nil
 }
 
+// schema is the version of the model since Grafana 12. A Grafana brings older
+// dashboards up to its own; what is newer than itself it need not understand.
+const schema = 41
+
 // render numbers the panels and prints the dashboard.
 func render(b *dashboard.DashboardBuilder) ([]byte, error) {
 	d, err := b.Build()
 	if err != nil {
 		return nil, err
 	}
+	d.SchemaVersion = schema
+	inSight(&d)
 	for i := range d.Panels {
 		id := uint32(i + 1)
 		if p := d.Panels[i].Panel; p != nil {
@@ -82,4 +88,15 @@ func render(b *dashboard.DashboardBuilder) ([]byte, error) {
 	e.SetIndent("", "  ")
 	err = e.Encode(d)
 	return text.Bytes(), err
+}
+
+// inSight leaves links and annotations where everyone sees them: by default
+// the builder puts them into a menu that newer versions of Grafana have.
+func inSight(d *dashboard.Dashboard) {
+	for i := range d.Links {
+		d.Links[i].Placement = nil
+	}
+	for i := range d.Annotations.List {
+		d.Annotations.List[i].Placement = nil
+	}
 }
