@@ -46,20 +46,32 @@ func plainEnd(b []byte, i int) int {
 	// special. x^2 sorts the quote (0x22) right behind the control characters,
 	// so that one subtraction finds both. A borrow may also mark bytes above
 	// the first hit, never below: the lowest mark is true.
-	for rest := b[i:]; len(rest) >= 8; rest = rest[8:] {
+	//
+	// Most strings and most stretches between escapes are short; what is not after
+	// a few words is left to the vector unit.
+	rest := b[i:]
+	for word := 0; len(rest) >= 8; word++ {
+		if word == wordsFirst && vector && len(rest) >= vectorAt {
+			n := plainVector(&rest[0], len(rest))
+			i, rest = i+n, rest[n:]
+			continue
+		}
 		x := binary.LittleEndian.Uint64(rest)
 		low := (x ^ 0x02*eachByte) - 0x21*eachByte
 		slash := (x ^ '\\'*eachByte) - eachByte
 		if hit := (low | slash) &^ x & highBits; hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
-		i += 8
+		i, rest = i+8, rest[8:]
 	}
 	for i < len(b) && b[i] >= ' ' && b[i] != '"' && b[i] != '\\' {
 		i++
 	}
 	return i
 }
+
+// wordsFirst is how many words are looked at before the vector unit is asked.
+const wordsFirst = 4
 
 // escapeLen returns the length of the escape that b starts with, 0 if it is none.
 func escapeLen(b []byte) int {
