@@ -201,16 +201,21 @@ func (x *exchange) record(end ending, took time.Duration) usage.Record {
 // code names what went wrong: the code of the gateway's own answer, or whose
 // answer it was that the client got.
 func (e ending) code() string {
+	if e.outcome != usage.Failed {
+		return "" // of nearly every request: what follows allocates
+	}
+	return failureCode(e.err)
+}
+
+func failureCode(err error) string {
 	var (
 		own   *openai.Error
 		spoke *spokeError
 	)
 	switch {
-	case e.outcome != usage.Failed:
-		return ""
-	case errors.As(e.err, &spoke):
+	case errors.As(err, &spoke):
 		return "provider_error"
-	case errors.As(e.err, &own) && own.Code != "":
+	case errors.As(err, &own) && own.Code != "":
 		return own.Code
 	}
 	return "internal_error"
