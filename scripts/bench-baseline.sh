@@ -3,9 +3,11 @@
 # which benchstat reads. Nothing else should run meanwhile.
 #   COUNT   rounds          (6)
 #   MACHINE the file's name (made of processor and system)
+#   PKGS    packages        (./...), for a trial
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+read -ra packages <<<"${PKGS:-./...}"
 cpu=$(awk -F': *' '/^model name/ { print $2; exit }' /proc/cpuinfo 2>/dev/null || true)
 cpu=${cpu:-$(uname -m)}
 machine=${MACHINE:-$(printf '%s-%sx-%s' "$cpu" "$(nproc)" "$(go env GOOS)" | tr '[:upper:] ' '[:lower:]-' | tr -cd 'a-z0-9.-')}
@@ -22,7 +24,7 @@ trap 'rm -f "$work"' EXIT
   echo
 } >"$work"
 # Packages one at a time: two at once would measure each other.
-go test -p 1 -run '^$' -bench '^Benchmark' -benchmem -benchtime 200ms -count "${COUNT:-6}" ./... |
+go test -p 1 -run '^$' -bench '^Benchmark' -benchmem -benchtime 200ms -count "${COUNT:-6}" "${packages[@]}" |
   grep -vE '^(ok|PASS|\?|FAIL$)|no test files' | tee -a "$work"
 mkdir -p bench/results
 cp "$work" "$out"
