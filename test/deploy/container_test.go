@@ -62,6 +62,21 @@ func (i *image) shutFiles(t *testing.T) {
 	}
 }
 
+// emptyData makes /data as it is in the image.
+func (i *image) emptyData(t *testing.T) {
+	t.Helper()
+	data := filepath.Join(i.root, "data")
+	left, err := os.ReadDir(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range left {
+		if err := os.RemoveAll(filepath.Join(data, entry.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // environment is the image's, with changes, as docker run -e makes them.
 func (i *image) environment(changes ...string) []string {
 	var env []string
@@ -193,6 +208,7 @@ func (c *container) ask(t *testing.T, key string) *http.Response {
 func TestImageRuns(t *testing.T) {
 	i := assemble(t)
 	i.shutFiles(t)
+	i.emptyData(t)
 	c := i.start(t)
 	t.Logf("first 200 after %v, read-only by mount: %v", c.started.Round(time.Millisecond), mayMount())
 	i.checkConfinement(t, c)
