@@ -100,6 +100,8 @@ func (s *scene) round(t *testing.T, name string) {
 	key, before := s.Key(t), s.Metric(t, counted)
 	for range 7 { // more than BREAKER_CONSECUTIVE
 		s.chat(t, key, "limping")
+	}
+	for range 20 { // one request in five ends in a 502
 		s.chat(t, key, "refusing")
 	}
 	s.chat(t, key, "honest")

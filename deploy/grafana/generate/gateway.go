@@ -102,9 +102,11 @@ func gatewayConfiguration(b *dashboard.DashboardBuilder) {
 }
 
 func gatewayUsage(b *dashboard.DashboardBuilder) {
-	row(b, "Usage ledger", 8,
+	row(b, "Usage ledger and traces", 8,
 		graph("Records stored", "ops", "Usage records that the database took.",
 			query{"{{instance}}", `rate(llm_proxy_usage_stored_total` + here + `[$__rate_interval])`}),
+		stacked("Spans of traces", "ops", "Spans by what became of them. failed: the collector did not take them. dropped: no room to wait for it.",
+			query{"{{result}}", `sum by (result) (rate(llm_proxy_trace_spans_total` + here + `[$__rate_interval]))`}),
 		graph("In memory only", "short", "Usage records that a crash would lose: those of the last moments.",
 			query{"{{instance}}", `llm_proxy_usage_queue_length` + here}))
 	line(b, 8,
