@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -143,6 +144,33 @@ func TestTooManySeries(t *testing.T) {
 	}
 	if got := sum(m, "llm_proxy_requests_total"); got != 200 {
 		t.Errorf("%v requests, want 200", got)
+	}
+}
+
+// S26: combinations that found room keep to the bound when they use tokens
+// later: a third more series came of it once. No token is lost.
+func TestTokensKeepToTheBound(t *testing.T) {
+	const maxSeries = 2000
+	r := New(Options{MaxSeries: maxSeries})
+	var all []*Requests
+	for i := range 200 {
+		q := r.Requests(Key{Model: r.Label("gpt-4"), Provider: r.Label("a"), APIKey: r.Label(fmt.Sprint("key ", i))})
+		q.Done(200, time.Millisecond)
+		all = append(all, q)
+	}
+	for _, q := range all {
+		q.Tokens(1, 2, 0, 0)
+		q.Cost(5, true)
+	}
+	m := samples(t, scrape(t, r))
+	if got := m["llm_proxy_metrics_series"]; got < maxSeries || got > maxSeries*11/10 {
+		t.Errorf("%v series, with a bound of %d and a tenth more", got, maxSeries)
+	}
+	if got := sum(m, "llm_proxy_tokens_total"); got != 200*3 {
+		t.Errorf("%v tokens, want %d", got, 200*3)
+	}
+	if got := sum(m, "llm_proxy_cost_usd_total"); math.Abs(got-200*5e-6) > 1e-12 {
+		t.Errorf("%v dollars, want %v", got, 200*5e-6)
 	}
 }
 
