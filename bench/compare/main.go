@@ -121,10 +121,28 @@ func compare(ctx context.Context, o options) error {
 		return err
 	}
 	r := newReport(o, servers)
-	for _, other := range others {
+	for i, other := range others {
+		// The gateway and nginx come first.
+		if err := settle(ctx, o, other, servers[2+i], lengths[2+i]); err != nil {
+			return err
+		}
 		r.Rivals[other.Name] = other.Version + "; on: " + other.On
 	}
 	return measure(ctx, o, servers, lengths, r)
+}
+
+// settle loads a rival for as long as it needs to be at its best.
+func settle(ctx context.Context, o options, r rivals.Rival, s *testbed.Server, length int) error {
+	if r.Settle <= 0 {
+		return nil
+	}
+	o.answer, o.warm, o.measured = length, time.Duration(r.Settle*float64(time.Second)), time.Second
+	f, err := drive(ctx, o, s)
+	if err != nil {
+		return fmt.Errorf("%s, before it is measured: %w", s.Name, err)
+	}
+	fmt.Printf("%s has had %v of load, and is at %.0f us\n", s.Name, o.warm, f.cost())
+	return nil
 }
 
 // measure takes the servers in turn, in the other order in every second round.

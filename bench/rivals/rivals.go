@@ -46,6 +46,10 @@ type Rival struct {
 	Key     string            `json:"key"`     // sent as the Bearer token; "none" when empty
 	Model   string            `json:"model"`   // what it calls the model; testbed.Model when empty
 	Ready   string            `json:"ready"`   // path that is answered once it is up
+	// Settle is how many seconds of load it gets before the first round, not
+	// counted: a program that compiles itself as it runs costs several times as
+	// much at first.
+	Settle float64 `json:"settle"`
 }
 
 // Parse reads a list of names and files, separated by commas. An empty list is
