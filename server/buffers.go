@@ -41,7 +41,8 @@ func newBuffer(n int) []byte {
 func dropBuffer(b []byte) {
 	class, ok := bufferClass(cap(b))
 	if ok && cap(b) == 2*keepBytes<<class {
-		largeBuffers[class].Put(&b)
+		large := b // of its own, so that only large ones take a word of the heap
+		largeBuffers[class].Put(&large)
 	}
 }
 

@@ -74,7 +74,13 @@ func (x *exchange) leaveSeat() {
 
 // writeQuotaHeaders tells a client where it stands with its tokens per minute.
 func writeQuotaHeaders(h *fasthttp.ResponseHeader, v ratelimit.Verdict) {
-	h.Set("X-Ratelimit-Limit-Tokens", strconv.FormatInt(v.Limit, 10))
-	h.Set("X-Ratelimit-Remaining-Tokens", strconv.FormatInt(v.Remaining, 10))
+	var buf [20]byte
+	h.SetCanonical(headerLimitTokens, strconv.AppendInt(buf[:0], v.Limit, 10))
+	h.SetCanonical(headerRemainingTokens, strconv.AppendInt(buf[:0], v.Remaining, 10))
 	h.Set("X-Ratelimit-Reset-Tokens", v.Reset.Round(time.Millisecond).String())
 }
+
+var (
+	headerLimitTokens     = []byte("X-Ratelimit-Limit-Tokens")
+	headerRemainingTokens = []byte("X-Ratelimit-Remaining-Tokens")
+)
