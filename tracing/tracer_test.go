@@ -224,7 +224,6 @@ func TestCollectorThatFails(t *testing.T) {
 			t.Errorf("%d lines: %s", n, log)
 		}
 	}
-	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "50") // the SDK's own; it tries again until then
 	r := fakecollector.Start(t)
 	r.Refuse(401, "who is Bearer canary-key? canary-key is nobody")
 	f(to(r))
