@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"llmproxy/openai"
 	"llmproxy/upstream"
 )
@@ -15,7 +13,7 @@ import (
 // other provider is left, or when it is the client's own fault.
 type failure struct {
 	body    []byte
-	headers fasthttp.ResponseHeader
+	headers upstream.Header
 }
 
 func (f *failure) reset() {

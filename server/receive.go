@@ -18,7 +18,7 @@ func (x *exchange) receive() error {
 		return x.receiveError(status)
 	}
 	x.status = status
-	if isEventStream(x.attempt.Header().ContentType()) {
+	if isEventStream(x.attempt.Header().Value("content-type")) {
 		return x.receiveEvents()
 	}
 	return x.receiveAnswer()

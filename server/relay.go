@@ -4,9 +4,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"llmproxy/openai"
+	"llmproxy/upstream"
 	"llmproxy/usage"
 )
 
@@ -44,43 +43,46 @@ func (s *Server) relayWhole(x *exchange) {
 
 // writeHead sets the answer's status and header lines: what the provider said
 // of its limits and of the request, and the gateway's own.
-func (x *exchange) writeHead(from *fasthttp.ResponseHeader, status int) {
+func (x *exchange) writeHead(from *upstream.Header, status int) {
 	h := &x.ctx.Response.Header
 	x.ctx.SetStatusCode(status)
-	if ct := from.ContentType(); len(ct) > 0 {
-		h.SetContentTypeBytes(ct)
-	}
 	x.upID = x.upID[:0]
-	for key, value := range from.All() {
+	for name, value := range from.All() {
 		switch {
-		case string(key) == "X-Request-Id":
+		case upstream.EqualFold(name, "content-type"):
+			if len(value) > 0 {
+				h.SetContentTypeBytes(value)
+			}
+		case upstream.EqualFold(name, "x-request-id"):
 			x.upID = append(x.upID[:0], value...)
-		case passes(key):
-			h.SetBytesKV(key, value)
+		case passes(name):
+			h.SetBytesKV(name, value)
 		}
 	}
 	x.writeOwnHeaders()
 }
 
 // passes reports whether a provider's header line reaches the client.
-func passes(key []byte) bool {
-	switch {
-	case len(key) < 7:
+func passes(name []byte) bool {
+	if len(name) < len("openai-") {
 		return false
-	case key[0] == 'R':
-		return string(key) == "Retry-After" || string(key) == "Retry-After-Ms"
-	case key[0] == 'X':
-		return hasPrefix(key, "X-Ratelimit-")
-	case key[0] == 'O':
-		return hasPrefix(key, "Openai-")
-	case key[0] == 'C':
-		return string(key) == "Content-Encoding"
+	}
+	switch name[0] | 0x20 {
+	case 'r':
+		return upstream.EqualFold(name, "retry-after") || upstream.EqualFold(name, "retry-after-ms")
+	case 'x':
+		return hasPrefix(name, "x-ratelimit-")
+	case 'o':
+		return hasPrefix(name, "openai-")
+	case 'c':
+		return upstream.EqualFold(name, "content-encoding")
 	}
 	return false
 }
 
-func hasPrefix(b []byte, prefix string) bool {
-	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
+// hasPrefix reports whether a name begins with a prefix in lower case.
+func hasPrefix(name []byte, prefix string) bool {
+	return len(name) >= len(prefix) && upstream.EqualFold(name[:len(prefix)], prefix)
 }
 
 var (

@@ -141,11 +141,11 @@ func (x *exchange) pause(d time.Duration) {
 // retryAfter reads how long the provider wants to be left alone:
 // retry-after-ms, or Retry-After in seconds or as a date (RFC 9110, 10.2.3).
 // told is false if it did not say; then it is a second.
-func retryAfter(h *fasthttp.ResponseHeader, now time.Time) (wait time.Duration, told bool) {
-	if ms, err := strconv.ParseFloat(string(h.Peek("Retry-After-Ms")), 64); err == nil && ms >= 0 {
+func retryAfter(h *upstream.Header, now time.Time) (wait time.Duration, told bool) {
+	if ms, err := strconv.ParseFloat(string(h.Value("retry-after-ms")), 64); err == nil && ms >= 0 {
 		return fromSeconds(ms / 1000), true
 	}
-	v := string(h.Peek(fasthttp.HeaderRetryAfter))
+	v := string(h.Value("retry-after"))
 	if s, err := strconv.ParseFloat(v, 64); err == nil && s >= 0 {
 		return fromSeconds(s), true
 	}

@@ -3,8 +3,6 @@ package upstream
 import (
 	"net"
 	"sync/atomic"
-
-	"github.com/valyala/fasthttp"
 )
 
 // Attempt is one request to one provider and its answer.
@@ -44,7 +42,7 @@ type Attempt struct {
 	rest []byte
 	out  [8][]byte // the request as segments, while it is written
 
-	header fasthttp.ResponseHeader
+	header Header
 	status int
 	bulky  bool // the head was so large that header should not be kept
 	body   body
@@ -112,7 +110,7 @@ func (a *Attempt) Status() int { return a.status }
 
 // Header returns the answer's head, until Close. It describes what Read
 // returns: when that is decoded, Content-Encoding is gone.
-func (a *Attempt) Header() *fasthttp.ResponseHeader { return &a.header }
+func (a *Attempt) Header() *Header { return &a.header }
 
 // Decoded reports whether the provider compressed the answer although it was
 // not asked to, and Read takes that off.
@@ -126,7 +124,7 @@ func (a *Attempt) ContentLength() int64 {
 	case a.body.framing == noBody:
 		return 0
 	case a.body.framing == sized:
-		return int64(a.header.ContentLength())
+		return a.header.length
 	default:
 		return -1
 	}
@@ -150,7 +148,7 @@ func (a *Attempt) Close() {
 
 // part decides what becomes of the line.
 func (a *Attempt) part(c *Client) {
-	fit := a.err == nil && !a.hurt && !a.header.ConnectionClose()
+	fit := a.err == nil && !a.hurt && !a.header.close
 	if fit && !a.body.done {
 		a.skim()
 	}
@@ -175,7 +173,7 @@ func (a *Attempt) release() {
 		a.zip = nil
 	}
 	if a.bulky {
-		a.header = fasthttp.ResponseHeader{}
+		a.header = Header{}
 	}
 	a.header.Reset()
 	a.status, a.body, a.err = 0, body{}, nil

@@ -21,18 +21,18 @@ type body struct {
 
 // frameBody tells how the body after a head is framed, RFC 9112 section 6.3. The
 // head has been checked for contradictions.
-func frameBody(status, contentLength int, head bool) body {
+func frameBody(status int, contentLength int64, head bool) body {
 	switch {
 	case head || status == 304:
 		return body{done: true} // the fields describe a body that is not sent
 	case status == 204:
 		// No body whatever the fields say. If they announce one, the provider
 		// may think that it sends one.
-		return body{done: true, extra: contentLength == -1 || contentLength > 0}
-	case contentLength == -1:
+		return body{done: true, extra: contentLength == isChunked || contentLength > 0}
+	case contentLength == isChunked:
 		return body{framing: inChunks}
 	case contentLength >= 0:
-		return body{framing: sized, left: int64(contentLength), done: contentLength == 0}
+		return body{framing: sized, left: contentLength, done: contentLength == 0}
 	default:
 		return body{framing: untilClose}
 	}

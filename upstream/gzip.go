@@ -68,5 +68,5 @@ func (z *gunzip) fail(a *Attempt, err error) error {
 
 // gzipped reports whether a Content-Encoding is gzip alone.
 func gzipped(coding []byte) bool {
-	return equalFold(coding, "gzip") || equalFold(coding, "x-gzip")
+	return EqualFold(coding, "gzip") || EqualFold(coding, "x-gzip")
 }

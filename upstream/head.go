@@ -1,13 +1,8 @@
 package upstream
 
 import (
-	"bufio"
 	"bytes"
-	"io"
-	"sync"
 	"time"
-
-	"github.com/valyala/fasthttp"
 )
 
 const (
@@ -20,6 +15,7 @@ var (
 	errBareLF   = malformed("line of the response head not ended by CRLF")
 	errField    = malformed("bad field in the response head")
 	errFraming  = malformed("contradictory framing: Content-Length with Transfer-Encoding, or either twice")
+	errCoding   = malformed("Transfer-Encoding that is not chunked")
 	errOldTE    = malformed("Transfer-Encoding in an HTTP/1.0 answer")
 	errInterim  = malformed("too many interim answers")
 	errSwitched = malformed("protocol switched without being asked")
@@ -31,7 +27,8 @@ func (a *Attempt) readHead(q *Request, limit time.Duration) error {
 	a.have = 0
 	by := earliest(after(clock(), limit), a.totalBy)
 	for range maxInterim {
-		var h headScan
+		a.header.Reset()
+		h := headScan{header: &a.header}
 		end, err := a.awaitHead(&h, by)
 		if err != nil {
 			return err
@@ -42,7 +39,8 @@ func (a *Attempt) readHead(q *Request, limit time.Duration) error {
 		case h.status < 200:
 			a.have = copy(a.buf.b, a.buf.b[end:a.have])
 		default:
-			return a.takeHead(end, q)
+			a.takeHead(&h, end, q)
+			return nil
 		}
 	}
 	return errInterim
@@ -75,37 +73,42 @@ func (a *Attempt) grow() bool {
 	return true
 }
 
-// takeHead parses the head, frames the body and keeps what came of it.
-func (a *Attempt) takeHead(end int, q *Request) error {
-	a.header.SetNoDefaultContentType(true)
-	if err := parseHead(&a.header, a.buf.b[:end]); err != nil {
-		return err
-	}
-	a.status, a.bulky = a.header.StatusCode(), end > bufferSizes[0]
-	a.body = frameBody(a.status, a.header.ContentLength(), q.Method == "HEAD")
+// takeHead keeps the head, frames the body and keeps what came of it.
+func (a *Attempt) takeHead(h *headScan, end int, q *Request) {
+	h.finish(a.buf.b[:end])
+	a.status, a.bulky = h.status, end > bufferSizes[0]
+	a.body = frameBody(a.status, a.header.length, q.Method == "HEAD")
 	a.rest = a.buf.b[end:a.have]
 	if len(a.rest) == 0 || a.body.done {
 		a.body.extra = a.body.extra || len(a.rest) > 0
 		a.releaseBuffer()
 	}
-	if !a.body.done && gzipped(a.header.ContentEncoding()) {
-		a.header.SetContentEncoding("")
+	if !a.body.done && gzipped(a.header.Value("content-encoding")) {
+		a.header.drop("content-encoding")
 		a.zip = acquireGunzip()
 	}
-	return nil
 }
 
-// headScan walks over a head as it comes and refuses what two readers could
-// understand in two ways. fasthttp's parser, which comes after it, is more
-// lenient, and its errors quote the answer.
+// headScan walks over a head as it comes, notes its fields and refuses what two
+// readers could understand in two ways.
 type headScan struct {
+	header *Header
 	line   int // where the line begins that is not complete yet
 	seen   int // up to where no LF is
 	lines  int
 	status int
 	old    bool // HTTP/1.0
+	alive  bool // a field says that the connection stays
 	length bool // Content-Length seen
 	coding bool // Transfer-Encoding seen
+}
+
+// finish copies the head, which is whole, into the header: the fields' places
+// are those in b.
+func (h *headScan) finish(b []byte) {
+	h.header.raw = append(h.header.raw[:0], b...)
+	toTheEnd := h.header.length == isUnknown && h.status != 204 && h.status != 304
+	h.header.close = h.header.close || h.old && !h.alive || toTheEnd
 }
 
 // scan returns the head's length once b holds it all, 0 before.
@@ -119,7 +122,7 @@ func (h *headScan) scan(b []byte) (end int, err error) {
 			}
 			return 0, nil
 		}
-		line := b[h.line : h.seen+i]
+		start, line := h.line, b[h.line:h.seen+i]
 		h.seen += i + 1
 		h.line = h.seen
 		n := len(line) - 1
@@ -129,13 +132,14 @@ func (h *headScan) scan(b []byte) (end int, err error) {
 		if n == 0 && h.lines > 0 {
 			return h.line, nil
 		}
-		if err := h.take(line[:n]); err != nil {
+		if err := h.take(line[:n], start); err != nil {
 			return 0, err
 		}
 	}
 }
 
-func (h *headScan) take(line []byte) error {
+// take takes a line that begins at start.
+func (h *headScan) take(line []byte, start int) error {
 	h.lines++
 	switch {
 	case h.lines == 1:
@@ -143,7 +147,7 @@ func (h *headScan) take(line []byte) error {
 	case h.lines > maxHeadLines:
 		return ErrHeadTooLarge
 	default:
-		return h.field(line)
+		return h.field(line, start)
 	}
 }
 
@@ -174,83 +178,45 @@ func (h *headScan) statusLine(line []byte) error {
 	return nil
 }
 
-// field looks at a field's name: it must be one, and those that frame the body
-// must come once.
-func (h *headScan) field(line []byte) error {
+// field notes a field: its name must be one, and those that frame the body must
+// come once.
+func (h *headScan) field(line []byte, start int) error {
 	colon := bytes.IndexByte(line, ':')
-	if colon <= 0 || !visible(line[:colon]) {
+	if colon <= 0 || !visible(line[:colon]) || !printable(line[colon:]) {
 		return errField
 	}
-	switch name := line[:colon]; {
-	case equalFold(name, "content-length"):
-		if h.length || h.coding {
-			return errFraming
-		}
-		h.length = true
-	case equalFold(name, "transfer-encoding"):
-		if h.length || h.coding {
-			return errFraming
-		}
-		if h.old {
-			return errOldTE
-		}
-		h.coding = true
+	name := line[:colon]
+	from, to := trimmed(line, colon+1, len(line))
+	h.header.fields = append(h.header.fields, field{int32(start), int32(start + colon), int32(start + from), int32(start + to)})
+	switch len(name) {
+	case len("connection"), len("content-length"), len("transfer-encoding"):
+		return h.framing(name, line[from:to])
 	}
 	return nil
 }
 
-// equalFold compares an ASCII name with a lower-case one.
-func equalFold(b []byte, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i := range len(b) {
-		c := b[i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
+// framing looks at the fields that say where the body and the connection end.
+func (h *headScan) framing(name, value []byte) error {
+	switch {
+	case EqualFold(name, "connection"):
+		h.header.close = h.header.close || hasToken(value, "close")
+		h.alive = h.alive || hasToken(value, "keep-alive")
+	case EqualFold(name, "content-length"):
+		n, ok := parseLength(value)
+		if h.length || h.coding || !ok {
+			return errFraming
 		}
-		if c != lower[i] {
-			return false
+		h.length, h.header.length = true, n
+	case EqualFold(name, "transfer-encoding"):
+		switch {
+		case h.length || h.coding:
+			return errFraming
+		case h.old:
+			return errOldTE
+		case !EqualFold(value, "chunked"):
+			return errCoding
 		}
+		h.coding, h.header.length = true, isChunked
 	}
-	return true
-}
-
-// headParser feeds a head that is in memory to fasthttp's parser, which reads
-// from a bufio.Reader.
-type headParser struct {
-	bytes bytes.Reader
-	buf   *bufio.Reader
-}
-
-var headParsers = sync.Pool{New: func() any {
-	return &headParser{buf: bufio.NewReaderSize(nil, bufferSizes[0])}
-}}
-
-// parseHead parses a whole head.
-func parseHead(h *fasthttp.ResponseHeader, head []byte) error {
-	if len(head) > bufferSizes[0] {
-		return headError(h.Read(bufio.NewReaderSize(bytes.NewReader(head), len(head))))
-	}
-	p := headParsers.Get().(*headParser)
-	p.bytes.Reset(head)
-	p.buf.Reset(&p.bytes)
-	err := h.Read(p.buf)
-	p.bytes.Reset(nil)
-	headParsers.Put(p)
-	return headError(err)
-}
-
-// headError is the parser's error without the answer it quotes.
-func headError(err error) error {
-	switch err {
-	case nil:
-		return nil
-	case io.EOF:
-		panic("BUG: the parser wants more of a complete head")
-	case fasthttp.ErrDuplicateContentLength:
-		return errFraming
-	default:
-		return errField
-	}
+	return nil
 }

@@ -85,7 +85,7 @@ func (a *Attempt) stale(err *Error) bool {
 	case !a.reused:
 		return false
 	case err == nil:
-		return a.status == 408 && a.header.ConnectionClose()
+		return a.status == 408 && a.header.close
 	default:
 		return !a.came && !err.Timeout && !err.Cancelled
 	}
