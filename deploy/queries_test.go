@@ -19,7 +19,7 @@ import (
 // load is light: a panel of nothing else must answer, but may show zero.
 var atRest = []string{
 	"llm_proxy_panics_total", "llm_proxy_snapshot_errors_total", "llm_proxy_accept_errors_total", "llm_proxy_clients_stalled_total",
-	"llm_proxy_usage_dropped_total", "llm_proxy_usage_queue_length", "llm_proxy_usage_journal_lag_seconds", "llm_proxy_usage_journal_bytes",
+	"llm_proxy_usage_dropped_total", "llm_proxy_usage_blocks_damaged_total", "llm_proxy_usage_queue_length", "llm_proxy_usage_journal_lag_seconds", "llm_proxy_usage_journal_bytes",
 	"llm_proxy_metrics_series_dropped_total", "llm_proxy_retry_budget_spent_total",
 	"llm_proxy_admission_limit", "llm_proxy_queued_requests", "llm_proxy_token_queue_length", "llm_proxy_scheduling_delay_seconds",
 	"llm_proxy_active_requests", "llm_proxy_trace_spans_total",

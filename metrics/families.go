@@ -52,6 +52,7 @@ var families = map[string]family{
 	"llm_proxy_usage_records_total":          {kind: counter, help: "Usage records by where their token counts come from."},
 	"llm_proxy_usage_stored_total":           {kind: counter, help: "Usage records that the database took."},
 	"llm_proxy_usage_dropped_total":          {kind: counter, help: "Usage records that were not stored, by reason."},
+	"llm_proxy_usage_blocks_damaged_total":   {kind: counter, help: "Blocks of usage records in usage.db that were found damaged: questions for records leave them out."},
 	"llm_proxy_usage_queue_length":           {kind: gaugeKind, help: "Usage records that are in memory only."},
 	"llm_proxy_usage_journal_bytes":          {kind: gaugeKind, help: "Bytes of usage journals on the disk."},
 	"llm_proxy_usage_journal_lag_seconds":    {kind: gaugeKind, help: "Age of the oldest usage record on the disk that the database has not taken; 0 when it has all."},

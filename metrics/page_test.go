@@ -67,6 +67,7 @@ func sampleRegistry() *Registry {
 	r.CounterFunc("llm_proxy_usage_stored_total", "", "", func() int64 { return 1234 })
 	r.CounterFunc("llm_proxy_usage_dropped_total", "reason", "disk", func() int64 { return 7 })
 	r.CounterFunc("llm_proxy_usage_dropped_total", "reason", "torn", func() int64 { return 1 })
+	r.CounterFunc("llm_proxy_usage_blocks_damaged_total", "", "", func() int64 { return 2 })
 	r.GaugeFunc("llm_proxy_usage_queue_length", func() int64 { return 17 })
 	r.GaugeFunc("llm_proxy_usage_journal_bytes", func() int64 { return 8 << 20 })
 	r.SecondsFunc("llm_proxy_usage_journal_lag_seconds", func() time.Duration { return 125 * time.Second })

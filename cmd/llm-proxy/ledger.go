@@ -40,6 +40,7 @@ func (g *gateway) showLedger() {
 	m.GaugeFunc("llm_proxy_usage_journal_bytes", l.JournalBytes)
 	m.SecondsFunc("llm_proxy_usage_journal_lag_seconds", l.JournalLag)
 	m.CounterFunc("llm_proxy_usage_stored_total", "", "", l.Stored)
+	m.CounterFunc("llm_proxy_usage_blocks_damaged_total", "", "", g.usage.Damaged)
 	for _, reason := range usage.DropReasons {
 		m.CounterFunc("llm_proxy_usage_dropped_total", "reason", reason, func() int64 { return l.Dropped(reason) })
 	}

@@ -115,5 +115,7 @@ func gatewayUsage(b *dashboard.DashboardBuilder) {
 		graph("Journal bytes", "bytes", "Usage journals on the disk: USAGE_JOURNAL_MAX_BYTES at most, then the newest records are dropped.",
 			query{"{{instance}}", `llm_proxy_usage_journal_bytes` + here}),
 		graph("Records lost", "ops", "Usage records that the database will never have, by reason.",
-			query{"{{reason}}", `sum by (reason) (rate(llm_proxy_usage_dropped_total` + here + `[$__rate_interval]))`}))
+			query{"{{reason}}", `sum by (reason) (rate(llm_proxy_usage_dropped_total` + here + `[$__rate_interval]))`}),
+		graph("Damaged blocks", "short", "Blocks of a thousand records in usage.db that were found damaged since the start: lists of records are without them.",
+			query{"{{instance}}", `llm_proxy_usage_blocks_damaged_total` + here}))
 }
