@@ -25,6 +25,10 @@ type Options struct {
 	DrainDelay         time.Duration
 	ShutdownGrace      time.Duration
 
+	AdminAddr         string // host:port; empty: there is no listener for operators
+	AdminOnPublicPort bool
+	AdminPlainHTTP    bool
+
 	DBURL      Secret // may hold a password; empty is the embedded store
 	DataDir    string
 	SecretKey  Secret
@@ -81,6 +85,9 @@ type Options struct {
 	LogLevel        slog.Level
 	LogFormat       string // json or text
 	LogLines        int64  // a second
+	LogQueue        int    // lines that may wait for their writer
+	LogShare        float64
+	SlowRequest     time.Duration // 0: none is slow
 	MaxMetricSeries int
 
 	Tracing Tracing
@@ -116,6 +123,7 @@ func (o *Options) groups() []group {
 			{"DRAIN_DELAY_SECS", "0", "After SIGTERM it serves on for so long, not ready, before it drains: for load balancers that need time to notice.", seconds(&o.DrainDelay, 0)},
 			{"SHUTDOWN_GRACE_SECS", "30", "Requests in flight have this long to end after SIGTERM.", seconds(&o.ShutdownGrace, 0)},
 		}},
+		{"Listener for operators (docs/operating.md)", o.operators()},
 		{"Configuration store", []setting{
 			{"DB_URL", "", "PostgreSQL that holds providers and keys (postgresql://...); without it an embedded SQLite file does.", dbURL(&o.DBURL)},
 			{"DATA_DIR", "./data", "Directory of the embedded store and of the last good configuration.", text(&o.DataDir)},
@@ -158,9 +166,12 @@ func (o *Options) groups() []group {
 			{"USAGE_RETENTION_DAYS", "30", "Records older than this are removed; sums by the hour and day stay for 400 days.", number(&o.UsageRetentionDays, 1, 400)},
 		}},
 		{"Logs and metrics", []setting{
-			{"LOG_LEVEL", "info", "debug, info, warn or error.", logLevel(&o.LogLevel)},
+			{"LOG_LEVEL", "info", "debug, info, warn or error; read again at SIGHUP.", logLevel(&o.LogLevel)},
 			{"LOG_FORMAT", "json", "json or text.", choice(&o.LogFormat, "json", "text")},
 			{"MAX_LOG_LINES", "20", "Warnings of one kind per second; the next line says how many were left out.", number(&o.LogLines, 1, 1_000_000)},
+			{"LOG_REQUEST_SAMPLE", "0", "Share of the requests that get a line at info, from 0 to 1. Those that fail always get one.", share(&o.LogShare)},
+			{"SLOW_REQUEST_MS", "0", "A request that takes longer, streams to their end, gets a line as a warning. 0: none does.", millis(&o.SlowRequest)},
+			{"LOG_QUEUE", "4096", "Log lines that may wait for who reads them; more are dropped and counted. Requests never wait.", number(&o.LogQueue, 16, 1_000_000)},
 			{"MAX_METRIC_SERIES", "100000", "Most time series of models, providers and keys together; further ones are counted under other.", number(&o.MaxMetricSeries, 100, 10_000_000)},
 		}},
 		{"Traces (docs/tracing.md)", o.tracing()},
@@ -232,6 +243,7 @@ func (o *Options) check() Problems {
 	if o.TLSKeyFile != "" && o.TLSCertFile == "" {
 		problems.add("TLS_CERT_FILE", "must be set when TLS_KEY_FILE is")
 	}
+	problems = append(problems, o.checkOperators()...)
 	return append(problems, o.Tracing.check()...)
 }
 
