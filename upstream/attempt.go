@@ -32,7 +32,7 @@ type Attempt struct {
 	came   bool // bytes of the answer came
 	hurt   bool // the line is not fit for another request, whatever the answer says
 
-	firstEventBy, totalBy int64
+	begunAt, firstEventBy, totalBy int64
 
 	// buf holds the request's head while it is written and the answer's while
 	// it comes; rest is what of the body came with it. It goes back to its

@@ -39,7 +39,7 @@ func (a *Attempt) dial(ctx context.Context, l *line, by int64) error {
 	if a.slot.Load() != l {
 		return net.ErrClosed
 	}
-	s.readBy, s.writeBy = by, by
+	s.now, s.readBy, s.writeBy = clock(), by, by
 	l.conn = s
 	if c.tls == nil {
 		return nil

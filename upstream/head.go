@@ -25,11 +25,12 @@ var (
 func (a *Attempt) readHead(q *Request, limit time.Duration) error {
 	a.phase = FirstByte
 	a.have = 0
-	by := earliest(after(clock(), limit), a.totalBy)
+	now := clock()
+	by := earliest(after(now, limit), a.totalBy)
 	for range maxInterim {
 		a.header.Reset()
 		h := headScan{header: &a.header}
-		end, err := a.awaitHead(&h, by)
+		end, err := a.awaitHead(&h, now, by)
 		if err != nil {
 			return err
 		}
@@ -47,7 +48,7 @@ func (a *Attempt) readHead(q *Request, limit time.Duration) error {
 }
 
 // awaitHead reads until a whole head is in buf, or by is over, and returns its length.
-func (a *Attempt) awaitHead(h *headScan, by int64) (int, error) {
+func (a *Attempt) awaitHead(h *headScan, now, by int64) (int, error) {
 	for {
 		if end, err := h.scan(a.buf.b[:a.have]); err != nil || end > 0 {
 			return end, err
@@ -55,7 +56,7 @@ func (a *Attempt) awaitHead(h *headScan, by int64) (int, error) {
 		if a.have == len(a.buf.b) && !a.grow() {
 			return 0, ErrHeadTooLarge
 		}
-		n, err := a.line.read(a.buf.b[a.have:], by)
+		n, err := a.line.read(a.buf.b[a.have:], now, by)
 		if n == 0 && err != nil {
 			return 0, err
 		}

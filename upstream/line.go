@@ -67,10 +67,11 @@ func (l *line) settled() bool {
 	return err == errWouldBlock
 }
 
-// read reads what is there, or waits for it until by.
-func (l *line) read(p []byte, by int64) (int, error) {
+// read reads what is there, or waits for it until by. now is a reading of the
+// clock from just before.
+func (l *line) read(p []byte, now, by int64) (int, error) {
 	s := l.sock.Load()
-	s.readBy = by
+	s.now, s.readBy = now, by
 	if l.tls != nil {
 		s.writeBy = by // TLS answers a key update from within Read
 	}
@@ -81,7 +82,7 @@ func (l *line) read(p []byte, by int64) (int, error) {
 func (l *line) readNow(p []byte) (int, error) {
 	s := l.sock.Load()
 	s.nowait = true
-	n, err := l.read(p, 0)
+	n, err := l.read(p, clock(), 0)
 	s.nowait = false
 	return n, err
 }

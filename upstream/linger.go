@@ -25,7 +25,7 @@ func (c *Client) linger(l *line, b body) {
 	go func() {
 		defer c.lingering.Add(-1)
 		by := clock() + int64(lingerTime)
-		ended := b.drain(func(p []byte) (int, error) { return l.read(p, by) })
+		ended := b.drain(func(p []byte) (int, error) { return l.read(p, clock(), by) })
 		if !ended {
 			l.drop()
 			return

@@ -61,7 +61,8 @@ func (a *Attempt) readRaw(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	return a.line.read(a.body.room(p), a.readBy(clock()))
+	now := clock()
+	return a.line.read(a.body.room(p), now, a.readBy(now))
 }
 
 // broken is what a failed read means for the body.

@@ -48,7 +48,7 @@ func (a *Attempt) Send(c *Client, q *Request) error {
 // begin starts the attempt's clocks.
 func (a *Attempt) begin(c *Client, q *Request) {
 	now, t := clock(), &c.settings.Timeouts
-	a.client = c
+	a.client, a.begunAt = c, now
 	a.totalBy = after(now, t.Total)
 	if q.Stream {
 		a.totalBy = after(now, t.StreamTotal)
@@ -102,7 +102,7 @@ func (a *Attempt) drop() {
 // connect gives the attempt a line: a pooled one, or a fresh one.
 func (a *Attempt) connect(fresh bool) error {
 	a.phase, a.sent, a.reused = Connect, false, false
-	c, now := a.client, clock()
+	c, now := a.client, a.begunAt
 	if !fresh {
 		l, dead := c.pool.take(now)
 		c.counters.stale.Add(int64(dead))
@@ -110,6 +110,7 @@ func (a *Attempt) connect(fresh bool) error {
 			return a.reuse(l, now)
 		}
 	}
+	now = clock() // it may be the second line of this attempt
 	by := earliest(after(now, c.settings.Timeouts.Connect), a.totalBy)
 	ctx, hangup := until(by)
 	defer hangup()
@@ -143,7 +144,10 @@ func (a *Attempt) write(q *Request) error {
 	a.phase = Write
 	l := a.line
 	s := l.sock.Load()
-	s.writeBy = earliest(after(clock(), a.client.settings.Timeouts.Write), a.totalBy)
+	if s.now = a.begunAt; !a.reused {
+		s.now = clock() // connecting took its time
+	}
+	s.writeBy = earliest(after(s.now, a.client.settings.Timeouts.Write), a.totalBy)
 
 	out := a.assemble(q)
 	before := s.pushed

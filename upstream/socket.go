@@ -18,11 +18,15 @@ func (wouldBlock) Temporary() bool { return true }
 // expired reports whether a deadline is over.
 func expired(by int64) bool { return by != 0 && clock() >= by }
 
+// lateAt reports whether a deadline was over at an instant.
+func lateAt(now, by int64) bool { return by != 0 && now >= by }
+
 // armRead tells the poller of readBy, unless it has an earlier deadline still
-// to come: that one fires in vain at worst, and wait sets the true one then.
+// to come: that one fires in vain at worst, and wait sets the true one then. So
+// does one that has fired since the clock was read.
 // So a stream of short gaps moves its timer once per idle limit, not per read.
 func (s *socket) armRead() error {
-	if armed(s.readArmed, s.readBy) {
+	if armed(s.readArmed, s.readBy, s.now) {
 		return nil
 	}
 	return s.rearmRead()
@@ -35,7 +39,7 @@ func (s *socket) rearmRead() error {
 
 // armWrite does the same for writeBy.
 func (s *socket) armWrite() error {
-	if armed(s.writeArmed, s.writeBy) {
+	if armed(s.writeArmed, s.writeBy, s.now) {
 		return nil
 	}
 	return s.rearmWrite()
@@ -47,11 +51,11 @@ func (s *socket) rearmWrite() error {
 }
 
 // armed reports whether a poller that was told of set will wake in time for by.
-func armed(set, by int64) bool {
+func armed(set, by, now int64) bool {
 	if set == 0 {
 		return by == 0
 	}
-	return (by == 0 || set <= by) && set > clock()
+	return (by == 0 || set <= by) && set > now
 }
 
 // kill resets the connection: both sides' reads and writes end now, and what

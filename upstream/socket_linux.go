@@ -30,6 +30,7 @@ type socket struct {
 	// was told: it may lie before readBy, then it fires in vain and is moved.
 	readBy, writeBy       int64
 	readArmed, writeArmed int64
+	now                   int64 // the clock, when its owner read it last
 
 	nowait bool  // Read returns errWouldBlock instead of waiting
 	pushed int64 // bytes that were given to the kernel so far
@@ -85,7 +86,7 @@ func (s *socket) wait() error {
 	if err := s.armRead(); err != nil {
 		return err
 	}
-	late := expired(s.readBy)
+	late := lateAt(s.now, s.readBy)
 	for {
 		err := s.raw.Read(s.reading)
 		switch {

@@ -20,6 +20,7 @@ type socket struct {
 
 	readBy, writeBy       int64
 	readArmed, writeArmed int64
+	now                   int64
 
 	nowait bool
 	pushed int64
@@ -35,7 +36,7 @@ func (s *socket) Read(p []byte) (int, error) {
 	if err := s.armRead(); err != nil {
 		return 0, err
 	}
-	late := expired(s.readBy)
+	late := lateAt(s.now, s.readBy)
 	for {
 		n, err := s.tcp.Read(p)
 		switch {
