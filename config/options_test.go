@@ -47,7 +47,7 @@ func TestDefaults(t *testing.T) {
 		TokenWorkers: max(1, runtime.GOMAXPROCS(0)/2), TokenQueue: 1024,
 		BreakerConsecutive: 5, BreakerRatioPercent: 50, BreakerMinRequests: 20, BreakerWindow: 10 * time.Second, BreakerMaxRest: 30 * time.Second,
 		UsageLedger: true, UsageQueue: 65536, UsageJournalMaxBytes: 1 << 30, UsageRetentionDays: 30,
-		LogLevel: slog.LevelInfo, LogFormat: "json", LogLines: 20, MaxMetricSeries: 100000,
+		LogLevel: slog.LevelInfo, LogFormat: "json", LogLines: 20, LogQueue: 4096, MaxMetricSeries: 100000,
 		Tracing: Tracing{
 			Protocol: "http/protobuf", Exporter: "otlp", ServiceName: "llm-proxy",
 			SamplerName: "parentbased_always_on", SamplerArg: "1", QueueSize: 2048,

@@ -116,6 +116,18 @@ func number[N int | int64](to *N, least, most int64) reader {
 	}}
 }
 
+// share is a part of the whole: 0 is none, 1 is all.
+func share(to *float64) reader {
+	return reader{read: func(s string) string {
+		part, err := strconv.ParseFloat(s, 64)
+		if err != nil || !(part >= 0 && part <= 1) { // which NaN is neither
+			return "must be a number from 0 to 1"
+		}
+		*to = part
+		return ""
+	}}
+}
+
 func seconds(to *time.Duration, least int64) reader { return duration(to, time.Second, least) }
 func millis(to *time.Duration) reader               { return duration(to, time.Millisecond, 0) }
 

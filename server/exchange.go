@@ -65,6 +65,9 @@ type journey struct {
 	wholeAt int64 // the whole answer is here
 
 	overhead time.Duration // the gateway's own: what llm_proxy_overhead_seconds has of this request
+	queued   time.Duration // waited for room
+	admitIn  time.Duration // the first attempt began so long after startAt
+	headIn   time.Duration // the last attempt had its answer's head so long after sentAt; 0: never
 
 	trace *tracing.Trace // nil: the request is not sampled
 

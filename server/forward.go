@@ -132,12 +132,14 @@ func (x *exchange) send(t *route.Target) error {
 	}
 	if x.attempts++; x.attempts == 1 {
 		x.overhead = time.Duration(sentAt - x.startAt)
+		x.admitIn = x.overhead
 		x.s.admitted.Observe(x.overhead)
 	}
-	x.sentAt = sentAt
+	x.sentAt, x.headIn = sentAt, 0
 	x.sent = err == nil || x.attempt.Phase() >= upstream.FirstByte
 	if err == nil {
-		t.Provider.Meter.Latency.Observe(time.Duration(now() - x.sentAt))
+		x.headIn = time.Duration(now() - x.sentAt)
+		t.Provider.Meter.Latency.Observe(x.headIn)
 	}
 	x.traceSent(t, err)
 	return err

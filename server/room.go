@@ -20,7 +20,9 @@ func (s *Server) awaitRoom(x *exchange, t *route.Target) (*route.Target, error) 
 	x.abandoned() // nobody is to wait for a report meanwhile
 	began := now()
 	t.Provider.Client.AwaitRoom(x.wake, s.WaitTimeout)
-	s.queued.Observe(time.Duration(now() - began))
+	waited := time.Duration(now() - began)
+	x.queued += waited
+	s.queued.Observe(waited)
 	if r := x.stopped(); r != running {
 		return nil, r.err("queue")
 	}

@@ -31,6 +31,8 @@ type Options struct {
 	MaxTextBytes   int               // of a stream's text, kept for counting and splicing; the rest is estimated; 0: 1 MiB
 	MaxListBytes   int               // of a provider's list of models; a longer one is none; 0: 4 MiB
 	MaxLogLines    int64             // warnings of one kind a second; 0: 20
+	LogShare       float64           // of the requests that get a line at info, whatever becomes of them; 0: none, 1: all
+	SlowRequest    time.Duration     // one that takes so long gets a warning; 0: none does
 	Limiter        *overload.Limiter // of requests that come in; nil lets everybody in
 	MaxWaiting     int64             // requests that may wait for a provider to have room; 0: none
 	WaitTimeout    time.Duration     // for this long at most
@@ -104,7 +106,7 @@ func New(o Options, d Deps) *Server {
 	o.preset()
 	s := &Server{
 		Options: o, live: d.Live, metrics: d.Metrics, pool: d.Tokens, sink: d.Sink,
-		watcher: d.Watcher, health: d.Health, isAdmin: d.IsAdmin, tracer: d.Tracer, journal: newJournal(d.Log, o.MaxLogLines, d.Metrics),
+		watcher: d.Watcher, health: d.Health, isAdmin: d.IsAdmin, tracer: d.Tracer, journal: newJournal(d.Log, o, d.Metrics),
 		get: d.Metrics.Label("GET"), post: d.Metrics.Label("POST"),
 		admitted: d.Metrics.Overhead(metrics.Admit), relayed: d.Metrics.Overhead(metrics.Relay), queued: d.Metrics.Overhead(metrics.Queue),
 	}

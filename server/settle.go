@@ -42,11 +42,11 @@ func (s *Server) settle(x *exchange, end ending) {
 	})
 	counts.Done(x.status, took)
 	s.countEnding(x, end)
+	s.journal.request(x, end, took) // before the body is handed over
 	if x.admitted || end.outcome != usage.Refused {
 		s.account(x, end, counts, took)
 	}
 	s.traceRefused(x, end, took)
-	s.journal.request(x, end, took)
 }
 
 // countEnding counts what went wrong, and how quick the stream was.
