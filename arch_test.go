@@ -18,7 +18,7 @@ import (
 // floors are the rooms of the house, from the ground up. Imports point down;
 // rooms of one floor do not know each other.
 var floors = [][]string{
-	{"balance", "breaker", "budget", "ratelimit", "openai", "tokens", "usage", "metrics", "config", "migrations", "web", "demo", "downstream", "overload", "tracing", "logging", "bench/loadgen", "bench/mockllm/provider"},
+	{"balance", "breaker", "budget", "ratelimit", "openai", "tokens", "usage", "metrics", "config", "migrations", "web", "demo", "downstream", "overload", "tracing", "logging", "bench/loadgen", "bench/mockllm/provider", "profiling"},
 	{"upstream", "store"},
 	{"route", "health"},
 	{"server", "admin"},

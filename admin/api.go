@@ -10,6 +10,8 @@ import (
 
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
+
+	"llmproxy/logging"
 )
 
 const (
@@ -48,6 +50,8 @@ type Deps struct {
 
 	MaxBody int              // bytes; 0 is 1 MiB
 	Log     *slog.Logger     // nil logs nothing
+	// LogLevel is Log's, which requests may change; nil is one that nobody heeds.
+	LogLevel *logging.Level
 	Now     func() time.Time // nil is time.Now
 }
 
@@ -71,6 +75,9 @@ func New(d Deps) *API {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
+	if d.LogLevel == nil {
+		d.LogLevel = logging.NewLevel(slog.LevelInfo)
+	}
 	if d.Now == nil {
 		d.Now = time.Now
 	}
@@ -87,7 +94,7 @@ func New(d Deps) *API {
 // All methods and paths below it come here, to a router of the API's own:
 // that way no route can be added that goes around the admin key.
 func (a *API) Register(r *router.Router) {
-	r.ANY(pathPrefix+"{rest:*}", a.Handle)
+	r.ANY(pathPrefix+"{rest:*}", a.Guard(a.routes.Handler))
 }
 
 // route is one endpoint of the API.
@@ -134,6 +141,8 @@ func (a *API) endpoints() []route {
 		{"GET", "/admin/v1/requests", a.listRequests},
 		{"POST", "/admin/v1/config/reload", a.reloadConfig},
 		{"GET", "/admin/v1/config/version", a.configVersion},
+		{"GET", "/admin/v1/log-level", a.showLogLevel},
+		{"PUT", "/admin/v1/log-level", a.changeLogLevel},
 		{"POST", "/admin/v1/health/check", a.checkHealth},
 		{"GET", "/admin/v1/health/providers/{id}", a.checkProvider},
 	}
@@ -167,15 +176,19 @@ func withoutOptions(allow string) string {
 	return strings.Join(methods, ", ")
 }
 
-// Handle serves a request for a path under /admin/.
-func (a *API) Handle(ctx *fasthttp.RequestCtx) {
-	nameRequest(ctx)
-	defer a.recoverPanic(ctx)
-	if err := a.authorize(ctx); err != nil {
-		a.fail(ctx, err)
-		return
+// Guard lets requests with the admin's key through to h: those for paths under
+// /admin/, and for others that are the admin's alone. Who guesses the key is
+// slowed down by all of them together.
+func (a *API) Guard(h fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		nameRequest(ctx)
+		defer a.recoverPanic(ctx)
+		if err := a.authorize(ctx); err != nil {
+			a.fail(ctx, err)
+			return
+		}
+		h(ctx)
 	}
-	a.routes.Handler(ctx)
 }
 
 // answering runs a handler and writes what it answers.

@@ -25,6 +25,7 @@ func TestErrorTable(t *testing.T) {
 
 	f(ErrMissingKey(), 401, "invalid_request_error", "invalid_api_key", "")
 	f(ErrCrossOrigin(), 403, "permission_error", "cross_origin", "")
+	f(ErrOperatorsOnly(), 403, "permission_error", "cross_origin", "")
 	f(ErrInvalidKey(), 401, "invalid_request_error", "invalid_api_key", "")
 	f(ErrModelNotAllowed("gpt-4"), 403, "permission_error", "model_not_allowed", "model")
 	f(ErrModelNotFound("gpt-4"), 404, "invalid_request_error", "model_not_found", "model")

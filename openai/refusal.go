@@ -39,6 +39,14 @@ func ErrCrossOrigin() *Error {
 	}
 }
 
+// ErrOperatorsOnly refuses a page of another origin what is for operators.
+func ErrOperatorsOnly() *Error {
+	return &Error{
+		Status: 403, Type: typePermission, Code: "cross_origin",
+		Message: "This listener is for operators: pages of other origins may not use it, and on the loopback its name is localhost or an address.",
+	}
+}
+
 // ErrModelNotAllowed refuses a model that the key may not use.
 func ErrModelNotAllowed(model string) *Error {
 	return &Error{

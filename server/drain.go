@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -45,16 +46,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.refusing.Store(true)
 		s.Leave()
 	}
-	s.stopListening()
+	s.clients.stopListening()
+	s.operators.stopListening()
 	stop := context.AfterFunc(ctx, func() { s.inflight.stop(drained) })
 	defer stop()
 	hard, cancel := afterEnd(ctx, lastWords)
 	defer cancel()
-	if open := s.awaitClosed(ctx, hard); open > 0 {
-		_ = s.http.ShutdownWithContext(hard) // ended: it closes what is idle and does not wait
+	open := s.awaitClosed(ctx, hard)
+	err := s.clients.shut(hard)
+	if s.private != nil {
+		err = errors.Join(err, s.operators.shut(hard))
+	}
+	if open > 0 { // hard has ended: that closed what is idle and did not wait
 		return fmt.Errorf("%d client connections did not end", open)
 	}
-	return s.http.ShutdownWithContext(hard)
+	return err
 }
 
 // awaitClosed ends connections when they have been idle for their turn, until
@@ -82,25 +88,11 @@ func (s *Server) awaitClosed(grace, hard context.Context) (open int) {
 // closeIdle ends the connections that have been idle for a turn of the drain,
 // and returns how many are open.
 func (s *Server) closeIdle(turn time.Duration) (open int) {
-	ln := s.listener.Load()
-	if ln == nil {
-		return 0
-	}
-	keeper, ok := (*ln).(interface{ CloseIdle(before time.Time) int })
-	if !ok {
-		return 0 // fasthttp knows them too, and closes them without a turn
-	}
 	before := time.Now().Add(-turn)
 	if time.Duration(now()-s.leftAt.Load()) < turn {
 		before = time.Time{} // nobody has had a turn yet
 	}
-	return keeper.CloseIdle(before)
-}
-
-func (s *Server) stopListening() {
-	if ln := s.listener.Load(); ln != nil {
-		_ = (*ln).Close() // what is closed already is just as well
-	}
+	return s.clients.closeIdle(before) + s.operators.closeIdle(before)
 }
 
 // afterEnd returns a context that ends some time after ctx has.

@@ -42,7 +42,10 @@ type Options struct {
 	ReadTimeout time.Duration // a whole request, head and body
 	IdleTimeout time.Duration // a kept-alive connection between requests
 
-	MetricsKey string // guards /metrics when not empty
+	MetricsKey string    // guards /metrics when not empty
+	Operators  Operators // where the pages for operators are
+
+	ScrapeTime time.Duration // for a client to take the page of metrics; 0: 30 s
 }
 
 // Deps is what a Server works with. All but Usage are required.
@@ -79,7 +82,9 @@ type Server struct {
 	tracer  *tracing.Tracer
 	journal *journal
 	router  *router.Router
-	http    *fasthttp.Server
+	private *router.Router // nil without a second listener
+
+	clients, operators door
 
 	catalog   catalog
 	usage     usageMemory
@@ -90,8 +95,7 @@ type Server struct {
 	draining  atomic.Bool  // not ready; answers say "connection: close"
 	refusing  atomic.Bool  // new requests get 503
 	leftAt    atomic.Int64 // when draining became true
-	listener  atomic.Pointer[net.Listener]
-	scraping  sync.Mutex // one page of metrics is made at a time: a page may be large
+	scrapes   scrapes
 
 	// Resolved once, used by every request.
 	get, post metrics.Label
@@ -115,8 +119,12 @@ func New(o Options, d Deps) *Server {
 	s.catalog.most, s.catalog.tooLong = o.MaxListBytes, s.limits.listBytes
 	s.budget.init(o.RetryBudget)
 	s.router = newRouter()
+	s.clients.http = s.newHTTP(s.router.Handler)
+	if o.Operators != WithClients {
+		s.private = newRouter()
+		s.operators.http = s.newHTTP(forOperators(s.private.Handler))
+	}
 	s.addRoutes()
-	s.http = s.newHTTP(s.router.Handler)
 	return s
 }
 
@@ -130,19 +138,31 @@ func (s *Server) addRoutes() {
 	s.router.GET("/v1/models", s.forClients("/v1/models", s.listModels))
 	s.router.GET("/v1/models/{id:*}", s.forClients("/v1/models/{id}", s.getModel))
 	s.router.GET("/v1/usage", s.forClients("/v1/usage", s.showUsage))
-	for path, h := range map[string]fasthttp.RequestHandler{
-		"/health": s.liveness, "/health/live": s.liveness, "/health/ready": s.readiness,
-		"/health/detailed": s.detailed, "/metrics": s.scrape,
-	} {
-		s.router.GET(path, h)
-		s.router.HEAD(path, h)
+	s.addHealth(s.router)
+	if s.private != nil {
+		s.addHealth(s.private)
+	}
+	for _, r := range s.OperatorRouters() {
+		addPage(r, "/health/detailed", s.detailed)
+		addPage(r, "/metrics", s.scrape)
 	}
 }
 
-// Serve takes connections from the listener until Shutdown.
+// addHealth adds what probes ask for.
+func (s *Server) addHealth(r *router.Router) {
+	addPage(r, "/health", s.liveness)
+	addPage(r, "/health/live", s.liveness)
+	addPage(r, "/health/ready", s.readiness)
+}
+
+func addPage(r *router.Router, path string, h fasthttp.RequestHandler) {
+	r.GET(path, h)
+	r.HEAD(path, h)
+}
+
+// Serve takes the clients' connections from the listener until Shutdown.
 func (s *Server) Serve(ln net.Listener) error {
-	s.listener.Store(&ln)
-	return s.http.Serve(ln)
+	return s.clients.serve(ln)
 }
 
 // handle serves a forwarded endpoint.

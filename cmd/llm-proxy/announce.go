@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"llmproxy/config"
 	"llmproxy/demo"
 	"llmproxy/route"
 	"llmproxy/store"
@@ -17,13 +18,17 @@ import (
 // announce tells whoever started the gateway where it is, what is on and what
 // is off, and, once, the keys that were made. It is one write, so that no line
 // of the log comes between.
-func (g *gateway) announce(out io.Writer, address net.Addr, made firstStart) {
+func (g *gateway) announce(out io.Writer, doors *listeners, made firstStart) {
 	var (
-		text bytes.Buffer
-		base = g.base(address)
+		text      bytes.Buffer
+		base      = g.base(doors.clients.Addr())
+		operators = base
 	)
+	if doors.operators != nil {
+		operators = g.base(doors.operators.Addr())
+	}
 	fmt.Fprintf(&text, "llm-proxy %s on %s\n\n", version, base)
-	writeTree(&text, g.state())
+	writeTree(&text, g.state(operators))
 	if made.clientKey != "" || made.adminKey != "" {
 		text.WriteString("\nMade for you, and shown only now:\n")
 	}
@@ -37,7 +42,7 @@ func (g *gateway) announce(out io.Writer, address net.Addr, made firstStart) {
 		fmt.Fprintf(&text, "\nTry it:\n%s\n", tryIt(base, made.clientKey, firstModel(g.live.Table())))
 	}
 	fmt.Fprintf(&text, "\n  %s/docs     every endpoint, to try in the browser\n  %s/metrics  for Prometheus\n  %s/health   is it up\n\n",
-		base, base, base)
+		base, operators, base)
 	_, _ = text.WriteTo(out) // nobody reads: nobody to tell
 }
 
@@ -64,20 +69,34 @@ type fact struct {
 	detail string
 }
 
-// state collects what is on and what is off.
-func (g *gateway) state() []fact {
+// state collects what is on and what is off; operators is where a person
+// reaches the pages for operators.
+func (g *gateway) state(operators string) []fact {
 	t := g.live.Table()
 	open := g.o.AllowAnonymous && (t.Empty() || len(t.Set().Credentials) == 0)
-	return []fact{
+	facts := []fact{
 		{"store", g.outage == nil, g.storeDetail()},
 		{"configuration", !t.Empty(), g.configurationDetail(t)},
 		{"client auth", !open, choose(open, "ALLOW_ANONYMOUS lets everyone in while there is no client key", "a key on every request")},
 		{"admin API", g.adminKey.isSet, choose(g.adminKey.isSet, "/admin/v1", "set ADMIN_KEY")},
 		{"encrypted provider keys", g.o.SecretKey != "", choose(g.o.SecretKey != "", "AES-256-GCM", "provider keys lie in plain text: set SECRET_KEY")},
 		{"TLS", g.o.TLSCertFile != "", g.tlsDetail()},
-		{"metrics", true, choose(g.o.MetricsKey != "", "/metrics, with METRICS_KEY", "/metrics, open to all who reach this port")},
+		{"metrics", true, choose(g.o.MetricsKey != "", "/metrics, with METRICS_KEY", "/metrics, open to all who reach "+choose(g.o.AdminAddr != "" && !g.o.AdminOnPublicPort, "the operators' listener", "this port"))},
 		{"provider certificates", g.o.VerifySSL, choose(g.o.VerifySSL, "checked", "VERIFY_SSL=false: anybody may pose as a provider")},
 	}
+	if g.o.AdminAddr != "" {
+		facts = append(facts, fact{"operators' listener", true, operators + ", " + g.operatorsDetail()})
+	}
+	return facts
+}
+
+// operatorsDetail says what is on the listener for operators.
+func (g *gateway) operatorsDetail() string {
+	detail := choose(g.o.AdminOnPublicPort, "for profiles; the Admin API and the metrics are on both", "alone has the Admin API, the metrics and profiles")
+	if host, _, _ := net.SplitHostPort(g.o.AdminAddr); !config.IsLoopback(host) && g.o.TLSCertFile == "" {
+		detail += "; ADMIN_PLAIN_HTTP: the admin key travels in plain text"
+	}
+	return detail
 }
 
 func choose(cond bool, yes, no string) string {

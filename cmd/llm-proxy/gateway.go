@@ -54,11 +54,13 @@ type gateway struct {
 	tracer   *tracing.Tracer // nil without a collector
 
 	graceEnds time.Time // of a drain
+
+	profilesEnd chan struct{} // closed when recordings for operators must end
 }
 
 // newGateway wires the parts. It opens files, and no network.
 func newGateway(o *config.Options, log *slog.Logger) (*gateway, error) {
-	g := &gateway{o: o, log: log}
+	g := &gateway{o: o, log: log, profilesEnd: make(chan struct{})}
 	if err := g.open(); err != nil {
 		g.close()
 		return nil, err
@@ -114,7 +116,7 @@ func (g *gateway) wireHandlers() {
 		MaxAnswerBytes: int(g.o.MaxAnswerBytes), MaxEventBytes: int(g.o.MaxEventBytes), MaxErrorBytes: g.o.MaxErrorBytes,
 		MaxTextBytes: g.o.MaxCountedTextBytes, MaxListBytes: g.o.MaxModelListBytes, MaxLogLines: g.o.LogLines,
 		Limiter: g.limiter, MaxWaiting: g.o.MaxQueuedRequests, WaitTimeout: g.o.QueueTimeout, MaxAttempts: g.o.MaxAttempts, RetryBudget: g.o.RetryBudgetPercent,
-		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(),
+		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(), Operators: g.operatorsAt(),
 	}, server.Deps{
 		Live: g.live, Metrics: g.metrics, Tokens: g.pool, Sink: g.sink, Watcher: g.watcher,
 		Health: checker, Usage: g.usageOfKeys(), IsAdmin: g.isAdmin, Tracer: g.tracer, Log: g.log,
@@ -124,8 +126,14 @@ func (g *gateway) wireHandlers() {
 		Store: g.store, Reload: g.reload, Prober: checker, Usage: g.usageOfAll(), Log: g.log,
 		AdminKeyHash: g.adminKey.hash, HasAdminKey: g.adminKey.isSet, WrongKey: g.metrics.WrongAdminKeys.Inc,
 	})
-	api.Register(g.server.Router())
 	web.Register(g.server.Router())
+	if g.server.PrivateRouter() != nil {
+		web.Register(g.server.PrivateRouter())
+		g.addProfiles(g.server.PrivateRouter(), api.Guard)
+	}
+	for _, r := range g.server.OperatorRouters() {
+		api.Register(r)
+	}
 }
 
 // isAdmin reports whether a key is the admin's, and counts those that are not:

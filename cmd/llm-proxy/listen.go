@@ -5,45 +5,69 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 
 	"llmproxy/downstream"
+	"llmproxy/server"
 )
 
-// listen opens the public address, or takes the socket that the supervisor
-// has opened.
-func (g *gateway) listen() (net.Listener, error) {
-	inner, err := inherited(os.LookupEnv, os.Getpid()) // a supervisor's word to this process, no setting
-	if inner == nil && err == nil {
-		inner, err = g.bind()
-	}
-	if err != nil {
-		return nil, err
-	}
-	ln := downstream.NewListener(inner, downstream.Options{WriteTimeout: g.o.ClientWriteTimeout, Log: g.log})
-	g.metrics.GaugeFunc("llm_proxy_client_connections", func() int64 { return ln.Stats().Open })
-	g.metrics.CounterFunc("llm_proxy_clients_stalled_total", "", "", func() int64 { return ln.Stats().Stalled })
-	g.metrics.CounterFunc("llm_proxy_accept_errors_total", "", "", func() int64 { return ln.Stats().AcceptErrors })
-	if g.o.TLSCertFile == "" {
-		return ln, nil
-	}
-	cert, err := downstream.LoadCertificate(g.o.TLSCertFile, g.o.TLSKeyFile, func(err error) {
-		if err != nil {
-			g.log.Error("changed TLS certificate not used", "error", err)
-			return
-		}
-		g.log.Info("TLS certificate changed")
-	})
-	if err != nil {
-		inner.Close()
-		return nil, err
-	}
-	return downstream.NewTLSListener(ln, cert), nil
+// listeners are the sockets of a gateway.
+type listeners struct {
+	clients   net.Listener
+	operators net.Listener // nil without ADMIN_ADDR
 }
 
-func (g *gateway) bind() (net.Listener, error) {
-	address := net.JoinHostPort(g.o.Host, strconv.Itoa(g.o.Port))
+// listen opens the addresses, or takes the sockets that the supervisor has
+// opened.
+func (g *gateway) listen() (*listeners, error) {
+	var l listeners
+	err := g.openInto(&l)
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	return &l, nil
+}
+
+func (g *gateway) openInto(l *listeners) error {
+	cert, err := g.loadCertificate()
+	if err != nil {
+		return err
+	}
+	passed, err := inherited()
+	if err != nil {
+		return err
+	}
+	defer passed.close() // of those that are not taken
+	if passed.operators != nil && g.o.AdminAddr == "" {
+		return errors.New("LISTEN_FDS: a socket for operators was passed, but ADMIN_ADDR is not set")
+	}
+	clients, err := g.take(&passed.clients, net.JoinHostPort(g.o.Host, strconv.Itoa(g.o.Port)))
+	if err != nil {
+		return err
+	}
+	public := downstream.NewListener(clients, downstream.Options{WriteTimeout: g.o.ClientWriteTimeout, Log: g.log})
+	l.clients = withTLS(public, cert)
+	g.metrics.GaugeFunc("llm_proxy_client_connections", func() int64 { return public.Stats().Open })
+	g.metrics.CounterFunc("llm_proxy_clients_stalled_total", "", "", func() int64 { return public.Stats().Stalled })
+	g.metrics.CounterFunc("llm_proxy_accept_errors_total", "", "", func() int64 { return public.Stats().AcceptErrors })
+	if g.o.AdminAddr == "" {
+		return nil
+	}
+	operators, err := g.take(&passed.operators, g.o.AdminAddr)
+	if err != nil {
+		return err
+	}
+	l.operators = withTLS(downstream.NewListener(operators, downstream.Options{WriteTimeout: g.o.ClientWriteTimeout, Log: g.log}), cert)
+	return nil
+}
+
+// take takes a socket that was passed or, without one, binds the address.
+func (g *gateway) take(passed *net.Listener, address string) (net.Listener, error) {
+	if ln := *passed; ln != nil {
+		*passed = nil
+		return ln, nil
+	}
 	var how net.ListenConfig
 	if g.o.ReusePort {
 		how.Control = reusePort
@@ -55,30 +79,51 @@ func (g *gateway) bind() (net.Listener, error) {
 	return ln, nil
 }
 
-// firstInherited is the number of the first descriptor that is passed on.
-const firstInherited = 3
+// loadCertificate reads TLS_CERT_FILE; nil without one.
+func (g *gateway) loadCertificate() (*downstream.Certificate, error) {
+	if g.o.TLSCertFile == "" {
+		return nil, nil
+	}
+	return downstream.LoadCertificate(g.o.TLSCertFile, g.o.TLSKeyFile, func(err error) {
+		if err != nil {
+			g.log.Error("changed TLS certificate not used", "error", err)
+			return
+		}
+		g.log.Info("TLS certificate changed")
+	})
+}
 
-// inherited returns the listening socket that was passed to this process by
-// systemd's socket activation (sd_listen_fds), or nil. Processes that share it
-// share its queue: no connection is lost when one of them closes it.
-func inherited(lookup func(string) (string, bool), pid int) (net.Listener, error) {
-	count, _ := lookup("LISTEN_FDS")
-	owner, _ := lookup("LISTEN_PID")
-	if count == "" || owner != strconv.Itoa(pid) {
-		return nil, nil // nothing, or another process's
+func withTLS(ln *downstream.Listener, cert *downstream.Certificate) net.Listener {
+	if cert == nil {
+		return ln
 	}
-	if count != "1" {
-		return nil, fmt.Errorf("LISTEN_FDS: %s sockets were passed, one is needed", count)
+	return downstream.NewTLSListener(ln, cert)
+}
+
+// serve has the server take the connections of all. The channel gets what each
+// of them ended with.
+func (l *listeners) serve(s *server.Server) <-chan error {
+	served := make(chan error, 2)
+	go func() { served <- s.Serve(l.clients) }()
+	if l.operators != nil {
+		go func() { served <- s.ServeOperators(l.operators) }()
 	}
-	file := os.NewFile(firstInherited, "LISTEN_FDS")
-	defer file.Close()
-	ln, err := net.FileListener(file) // a duplicate, not passed on any further
-	if err != nil {
-		return nil, fmt.Errorf("LISTEN_FDS: %w", err)
+	return served
+}
+
+// count is how many listeners there are.
+func (l *listeners) count() int {
+	if l.operators == nil {
+		return 1
 	}
-	if _, ok := ln.(*net.TCPListener); !ok {
-		ln.Close()
-		return nil, fmt.Errorf("LISTEN_FDS: a %s socket was passed, TCP is needed", ln.Addr().Network())
+	return 2
+}
+
+// close may come more than once.
+func (l *listeners) close() {
+	for _, ln := range []net.Listener{l.clients, l.operators} {
+		if ln != nil {
+			_ = ln.Close() // what is closed already is just as well
+		}
 	}
-	return ln, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"sync"
 	"time"
 
@@ -31,20 +30,19 @@ func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error 
 		return err
 	}
 	defer g.close()
-	ln, err := g.listen()
+	doors, err := g.listen()
 	if err != nil {
 		return err
 	}
-	defer ln.Close()
+	defer doors.close()
 	made, err := g.start(ctx)
 	if err != nil {
 		return err
 	}
 	g.wireHandlers()
 
-	served := make(chan error, 1)
-	go func() { served <- g.server.Serve(ln) }()
-	g.announce(out, ln.Addr(), made)
+	served := doors.serve(g.server)
+	g.announce(out, doors, made)
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var following sync.WaitGroup
@@ -59,7 +57,7 @@ func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error 
 	case err := <-served:
 		return err
 	case <-ctx.Done():
-		return g.drain(ln, served)
+		return g.drain(doors, served)
 	}
 }
 
@@ -103,20 +101,23 @@ func (g *gateway) startFromSnapshot(cause error) {
 
 // drain stops serving: for DRAIN_DELAY_SECS only not ready, so that load
 // balancers may notice, then requests in flight end, for SHUTDOWN_GRACE_SECS.
-func (g *gateway) drain(ln net.Listener, served <-chan error) error {
+func (g *gateway) drain(doors *listeners, served <-chan error) error {
 	g.log.Info("draining", "delay", g.o.DrainDelay.String(), "grace", g.o.ShutdownGrace.String())
 	if g.o.DrainDelay > 0 {
 		g.server.Leave()
 		<-time.After(g.o.DrainDelay) // a second signal ends the process
 	}
-	_ = ln.Close() // here too: the server may not have come to serve it yet
+	doors.close() // here too: the server may not have come to serve them yet
+	g.endProfiles()
 	g.graceEnds = time.Now().Add(g.o.ShutdownGrace)
 	ctx, cancel := context.WithDeadline(context.Background(), g.graceEnds)
 	defer cancel()
 	if err := g.server.Shutdown(ctx); err != nil {
 		g.log.Warn("connections left open", "error", err)
 	}
-	<-served
+	for range doors.count() {
+		<-served
+	}
 	g.log.Info("stopped")
 	return nil
 }
