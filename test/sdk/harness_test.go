@@ -22,6 +22,7 @@ import (
 
 	"llmproxy/internal/fakeprovider"
 	"llmproxy/internal/gatewaytest"
+	"llmproxy/internal/pgtest"
 )
 
 // upstreamModel is the provider's name of the model; clients of the gateway
@@ -32,7 +33,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	code := gatewaytest.Run(m)
+	code := gatewaytest.Run(pgtest.Run(m))
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			os.Stderr.WriteString(err.Error() + "\n")
