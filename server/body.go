@@ -10,8 +10,12 @@ import (
 )
 
 // firstRead is how much room a body gets before its bytes arrive: a declared
-// length is a claim, and memory follows the bytes.
-const firstRead = 64 << 10
+// length is a claim, and memory follows the bytes. When they have filled it, the
+// claim is believed for so many times as much at most.
+const (
+	firstRead = 128 << 10
+	believed  = 16
+)
 
 // readBody reads the whole request body into x.body, limit bytes at most.
 // What is too long is refused at once by its declared length, else as soon as

@@ -55,12 +55,13 @@ func kept(b []byte) []byte {
 	return b[:0]
 }
 
-// grow returns b with more room: four times as much, or just enough when the
-// declared length is nearer. b is not to be used any more.
+// grow returns b with more room: as much as is declared, but no more than the
+// bytes that are there make believable; four times as much where nothing is
+// declared. b is not to be used any more.
 func grow(b []byte, declared int64) []byte {
 	room := max(4*cap(b), 4096)
-	if d := int(declared) + 1; d > cap(b) && d < room {
-		room = d
+	if d := int(declared) + 1; d > cap(b) {
+		room = min(d, max(believed*cap(b), 4096))
 	}
 	grown := append(newBuffer(room), b...)
 	dropBuffer(b)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"time"
 
 	"llmproxy/metrics"
 )
@@ -13,6 +14,7 @@ func (o *Options) preset() {
 	o.MaxTextBytes = cmp.Or(o.MaxTextBytes, 1<<20)
 	o.MaxListBytes = cmp.Or(o.MaxListBytes, 4<<20)
 	o.MaxLogLines = cmp.Or(o.MaxLogLines, 20)
+	o.ScrapeTime = cmp.Or(o.ScrapeTime, 30*time.Second)
 }
 
 // limits counts what met a limit: llm_proxy_limit_hits_total. The names are those

@@ -14,7 +14,9 @@ import (
 
 // logging sets how requests are logged. The rig's log is at debug.
 func logging(share float64, slow time.Duration, lines int64) func(*server.Options, *route.Builder) {
-	return func(o *server.Options, _ *route.Builder) { o.LogShare, o.SlowRequest, o.MaxLogLines = share, slow, lines }
+	return func(o *server.Options, _ *route.Builder) {
+		o.LogShare, o.SlowRequest, o.MaxLogLines = share, slow, lines
+	}
 }
 
 // lines are the log's so far that have this message.

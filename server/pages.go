@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -82,22 +80,6 @@ func (s *Server) detailed(ctx *fasthttp.RequestCtx) {
 
 // detailedTimeout bounds /health/detailed: each probe has 10 s of its own.
 const detailedTimeout = 15 * time.Second
-
-// scrape serves /metrics, to those who know the key if there is one.
-func (s *Server) scrape(ctx *fasthttp.RequestCtx) {
-	if s.MetricsKey != "" {
-		want, got := sha256.Sum256([]byte(s.MetricsKey)), sha256.Sum256(credential(ctx))
-		if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
-			fail(ctx, openai.ErrInvalidKey())
-			return
-		}
-	}
-	protect(&ctx.Response.Header)
-	ctx.SetContentType("text/plain; version=0.0.4; charset=utf-8")
-	s.scraping.Lock()
-	defer s.scraping.Unlock()
-	_, _ = s.metrics.WriteTo(ctx.Response.BodyWriter())
-}
 
 // charge takes a page's request from the caller's bucket.
 func (s *Server) charge(h *fasthttp.ResponseHeader, caller *route.Caller, now int64) error {
