@@ -1,6 +1,9 @@
 package metrics
 
-import "sync/atomic"
+import (
+	"maps"
+	"sync/atomic"
+)
 
 // requestIndex finds the Requests of a Key without a lock: a change copies one
 // of its shards, so that the first request of each key pays for little.
@@ -32,13 +35,17 @@ func (x *requestIndex) addLocked(k Key, q *Requests) {
 func (x *requestIndex) removeLocked(drop func(*Requests) bool) {
 	for i := range x.shards {
 		old := *x.shards[i].Load()
-		m := make(map[Key]*Requests, len(old))
+		var m map[Key]*Requests // a copy, once there is something to drop
 		for k, q := range old {
 			if !drop(q) {
-				m[k] = q
+				continue
 			}
+			if m == nil {
+				m = maps.Clone(old)
+			}
+			delete(m, k)
 		}
-		if len(m) < len(old) {
+		if m != nil {
 			x.shards[i].Store(&m)
 		}
 	}
@@ -46,7 +53,11 @@ func (x *requestIndex) removeLocked(drop func(*Requests) bool) {
 
 // all returns every Requests, in no order.
 func (x *requestIndex) all() []*Requests {
-	var all []*Requests
+	n := 0
+	for i := range x.shards {
+		n += len(*x.shards[i].Load())
+	}
+	all := make([]*Requests, 0, n)
 	for i := range x.shards {
 		for _, q := range *x.shards[i].Load() {
 			all = append(all, q)

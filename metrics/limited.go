@@ -76,6 +76,7 @@ func (l *KeyLimits) lines() int64 {
 
 // writeKeyLimits prints the families of client keys' limits.
 func (s *snapshot) writeKeyLimits(p *page) {
+	sortByLabels(s.keyLimits)
 	for _, l := range s.keyLimits {
 		p.sample("llm_proxy_rate_limited_total", l.labels, "", "", int64(l.Requests.Get()))
 	}

@@ -2,14 +2,48 @@ package metrics
 
 import (
 	"bytes"
+	"io"
 	"math"
 	"strconv"
 )
 
-// page is the text of one scrape.
+// pieceBytes is about how long the pieces are in which a page is written: some
+// 60 µs of work each. A piece ends behind a line, or a histogram's last one.
+const pieceBytes = 64 << 10
+
+// mostLines is more than a histogram has bytes, unless its labels are long.
+const mostLines = 8 << 10
+
+// page is the text of one scrape, of which a piece is in memory at a time.
 type page struct {
-	buf    []byte
+	to     io.Writer
+	piece  int    // bytes after which a piece may end
+	buf    []byte // printed and not yet written
 	family string // the one being printed: its HELP and TYPE are above
+
+	written int64
+	err     error // of to; nothing is printed after it
+}
+
+func newPage(to io.Writer) page {
+	return page{to: to, piece: pieceBytes, buf: make([]byte, 0, pieceBytes+mostLines)}
+}
+
+// flush writes what has been printed.
+func (p *page) flush() {
+	if p.err != nil || len(p.buf) == 0 {
+		return
+	}
+	n, err := p.to.Write(p.buf)
+	p.written += int64(n)
+	p.buf, p.err = p.buf[:0], err
+}
+
+// breathe is a place between two lines where a piece may end.
+func (p *page) breathe() {
+	if len(p.buf) >= p.piece {
+		p.flush()
+	}
 }
 
 // begin prints HELP and TYPE above the first sample of a family.
@@ -33,14 +67,21 @@ func (p *page) head(what, family, text string) {
 
 // sample prints one line; extra is a label of its own, "" for none.
 func (p *page) sample(family, labels, extra, value string, n int64) {
+	if p.err != nil {
+		return
+	}
 	p.begin(family)
 	p.series(family, "", labels, extra, value)
 	p.buf = strconv.AppendInt(p.buf, n, 10)
 	p.buf = append(p.buf, '\n')
+	p.breathe()
 }
 
 // float prints one line of a value that need not be whole.
 func (p *page) float(family, labels string, value float64) {
+	if p.err != nil {
+		return
+	}
 	p.begin(family)
 	p.series(family, "", labels, "", "")
 	if math.IsInf(value, 1) {
@@ -49,6 +90,7 @@ func (p *page) float(family, labels string, value float64) {
 		p.buf = strconv.AppendFloat(p.buf, value, 'f', -1, 64)
 	}
 	p.buf = append(p.buf, '\n')
+	p.breathe()
 }
 
 func (p *page) series(family, suffix, labels, extra, value string) {
@@ -69,6 +111,9 @@ func (p *page) series(family, suffix, labels, extra, value string) {
 // histogram prints all lines of one histogram. The count is the sum of the
 // buckets as they were read, so that the page is whole while h goes on counting.
 func (p *page) histogram(family, labels string, h *histogram) {
+	if p.err != nil {
+		return
+	}
 	p.begin(family)
 	var n uint64
 	for i := range h.counts {
@@ -85,6 +130,7 @@ func (p *page) histogram(family, labels string, h *histogram) {
 	p.buf = append(p.buf, '\n')
 	p.series(family, "_count", labels, "", "")
 	p.number(n)
+	p.breathe()
 }
 
 func (p *page) number(n uint64) {

@@ -70,8 +70,7 @@ type Registry struct {
 	series    atomic.Int64 // lines of the families below
 	requests  requestIndex
 
-	labels   labelTable
-	lastPage atomic.Int64 // bytes of the last scrape, about what the next one needs
+	labels labelTable
 
 	mu        sync.Mutex // guards what follows and every change of requests; counting never takes it
 	tokens    map[tokensKey]*tokenCounts

@@ -9,31 +9,33 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 )
 
-// WriteTo prints every metric in Prometheus' text format, version 0.0.4. The
-// page is made in memory: a slow reader holds nothing up.
+// WriteTo prints every metric in Prometheus' text format, version 0.0.4.
+//
+// The page is made piece by piece, each when the one before it has been taken:
+// a page of any length costs little memory, and w may rest between two Writes
+// to let others have the processor. No lock is held during a Write.
 func (r *Registry) WriteTo(w io.Writer) (int64, error) {
 	var library bytes.Buffer
 	r.set.WritePrometheus(&library)
 	metrics.WriteProcessMetrics(&library)
 	metrics.WriteFDMetrics(&library)
 
-	s := r.gather()
-	p := page{buf: make([]byte, 0, r.lastPage.Load()*9/8)}
+	s, p := r.gather(), newPage(w)
 	s.write(&p, r)
 	p.appendLibrary(library.Bytes())
-	r.lastPage.Store(int64(len(p.buf)))
-
-	n, err := w.Write(p.buf)
-	if err == nil {
+	p.flush()
+	if p.err == nil {
 		r.mu.Lock()
 		r.dropLocked(func(e *entry) bool { return e.fate == shown })
 		r.mu.Unlock()
 	}
-	return int64(n), err
+	return p.written, p.err
 }
 
-// snapshot is everything that comes and goes, as it was at one moment, in the
-// order of its labels. The counts in it go on counting.
+// snapshot is everything that comes and goes, as it was at one moment. The
+// counts in it go on counting: a line, or a histogram, shows them as they are
+// when it is printed. Lists are put in the order of their labels just before
+// they are printed, for that takes some milliseconds when all are long.
 type snapshot struct {
 	requests  []*Requests
 	tokens    []*tokenCounts
@@ -67,14 +69,6 @@ func (r *Registry) gather() snapshot {
 		s.active = append(s.active, gauge{entry{labels: r.labels.render("endpoint", endpoint)}, n.Load()})
 	}
 	r.mu.Unlock()
-
-	sortByLabels(s.requests)
-	sortByLabels(s.tokens)
-	sortByLabels(s.models)
-	sortByLabels(s.providers)
-	sortByLabels(s.present)
-	sortByLabels(s.keyLimits)
-	slices.SortFunc(s.active, func(a, b gauge) int { return cmp.Compare(a.labels, b.labels) })
 	return s
 }
 
@@ -111,6 +105,7 @@ func (s *snapshot) write(p *page, r *Registry) {
 }
 
 func (s *snapshot) writeRequests(p *page) {
+	sortByLabels(s.requests)
 	for _, q := range s.requests {
 		for _, c := range *q.statuses.Load() {
 			p.sample("llm_proxy_requests_total", q.labels, "status_code", c.text(), int64(c.n.Get()))
@@ -119,9 +114,11 @@ func (s *snapshot) writeRequests(p *page) {
 	for _, q := range s.requests {
 		p.histogram("llm_proxy_request_duration_seconds", q.labels, &q.duration.histogram)
 	}
+	slices.SortFunc(s.active, func(a, b gauge) int { return cmp.Compare(a.labels, b.labels) })
 	for _, g := range s.active {
 		p.sample("llm_proxy_active_requests", g.labels, "", "", g.value)
 	}
+	sortByLabels(s.tokens)
 	for _, t := range s.tokens {
 		for i := range t.n {
 			p.sample("llm_proxy_tokens_total", t.labels, "token_type", tokenTypes[i], int64(t.n[i].Get()))
@@ -136,6 +133,8 @@ func (s *snapshot) writeRequests(p *page) {
 }
 
 func (s *snapshot) writeProviders(p *page) {
+	sortByLabels(s.present)
+	sortByLabels(s.providers)
 	for _, v := range s.present {
 		healthy := int64(1)
 		if v.unhealthy.Load() {
@@ -167,6 +166,7 @@ func (s *snapshot) writeProviders(p *page) {
 }
 
 func (s *snapshot) writeModels(p *page) {
+	sortByLabels(s.models)
 	for _, m := range s.models {
 		p.histogram("llm_proxy_ttft_seconds", m.labels, &m.TTFT.histogram)
 	}
