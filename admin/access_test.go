@@ -23,6 +23,7 @@ var everyPath = []string{
 	"GET /admin/v1/credentials/1", "PUT /admin/v1/credentials/1", "PATCH /admin/v1/credentials/1", "DELETE /admin/v1/credentials/1",
 	"POST /admin/v1/credentials/1/rotate",
 	"POST /admin/v1/config/reload", "GET /admin/v1/config/version",
+	"GET /admin/v1/log-level", "PUT /admin/v1/log-level",
 	"POST /admin/v1/health/check", "GET /admin/v1/health/providers/1", "GET /admin/v1/usage", "GET /admin/v1/requests",
 	"GET /admin/v1/setup", "POST /admin/v1/setup", "POST /admin/v1/install", "POST /admin/v1/auth/login", "POST /admin/v1/auth/register", "POST /admin/setup",
 	"GET /admin/", "GET /admin/v1", "GET /admin/v2/providers", "DELETE /admin/v1/providers", "OPTIONS /admin/v1/providers", "HEAD /admin/v1/providers",

@@ -48,11 +48,11 @@ type Deps struct {
 	HasAdminKey  bool     // without one every path answers 503
 	WrongKey     func()   // is told of every wrong key; nil tells nobody
 
-	MaxBody int              // bytes; 0 is 1 MiB
-	Log     *slog.Logger     // nil logs nothing
+	MaxBody int          // bytes; 0 is 1 MiB
+	Log     *slog.Logger // nil logs nothing
 	// LogLevel is Log's, which requests may change; nil is one that nobody heeds.
 	LogLevel *logging.Level
-	Now     func() time.Time // nil is time.Now
+	Now      func() time.Time // nil is time.Now
 }
 
 // API serves everything under /admin/. Its methods may be called from any

@@ -75,6 +75,7 @@ func plant(t *testing.T) *canaries {
 	}
 	c.env = map[string]string{
 		"ADMIN_KEY": c.adminKey, "SECRET_KEY": c.secretKey, "LOG_LEVEL": "debug", "OPENAI_API_KEY": c.refusedKey,
+		"LOG_REQUEST_SAMPLE": "0.5", "SLOW_REQUEST_MS": "20", "MAX_LOG_LINES": "100000", // lines of every kind
 		"OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
 	}
 	return c
@@ -188,6 +189,8 @@ func (c *canaries) misconfigure(t *testing.T, g *gatewaytest.Gateway, good *fake
 	c.admin(t, g, "PATCH", "/providers/1", fmt.Sprintf(`{"api_key":%q}`, c.providerKey), 200)
 	c.admin(t, g, "POST", "/health/check", `{"timeout_secs":5}`, 200)
 	c.admin(t, g, "POST", "/config/reload", "", 200)
+	c.admin(t, g, "PUT", "/log-level", `{"level":"`+c.providerKey+`"}`, 422)
+	c.admin(t, g, "PUT", "/log-level", `{"level":"debug","for_secs":600}`, 200)
 	c.admin(t, g, "POST", "/auth/validate", "", 200)
 }
 

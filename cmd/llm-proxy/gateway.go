@@ -15,6 +15,7 @@ import (
 	"llmproxy/config"
 	"llmproxy/downstream"
 	"llmproxy/health"
+	"llmproxy/logging"
 	"llmproxy/metrics"
 	"llmproxy/overload"
 	"llmproxy/ratelimit"
@@ -33,6 +34,7 @@ import (
 type gateway struct {
 	o        *config.Options
 	log      *slog.Logger
+	logLevel *logging.Level
 	store    store.Store
 	metrics  *metrics.Registry
 	live     *route.Live
@@ -114,7 +116,7 @@ func (g *gateway) wireHandlers() {
 	g.server = server.New(server.Options{
 		MaxBodyBytes: g.o.MaxBodyBytes, MaxHeaderBytes: g.o.MaxHeaderBytes, MaxHeaderLines: g.o.MaxHeaderLines,
 		MaxAnswerBytes: int(g.o.MaxAnswerBytes), MaxEventBytes: int(g.o.MaxEventBytes), MaxErrorBytes: g.o.MaxErrorBytes,
-		MaxTextBytes: g.o.MaxCountedTextBytes, MaxListBytes: g.o.MaxModelListBytes, MaxLogLines: g.o.LogLines,
+		MaxTextBytes: g.o.MaxCountedTextBytes, MaxListBytes: g.o.MaxModelListBytes, MaxLogLines: g.o.LogLines, LogShare: g.o.LogShare, SlowRequest: g.o.SlowRequest,
 		Limiter: g.limiter, MaxWaiting: g.o.MaxQueuedRequests, WaitTimeout: g.o.QueueTimeout, MaxAttempts: g.o.MaxAttempts, RetryBudget: g.o.RetryBudgetPercent,
 		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(), Operators: g.operatorsAt(),
 	}, server.Deps{
@@ -123,7 +125,7 @@ func (g *gateway) wireHandlers() {
 	})
 	g.metrics.GaugeFunc("llm_proxy_queued_requests", func() int64 { return g.limiter.Stats().Queued + g.server.Waiting() })
 	api := admin.New(admin.Deps{
-		Store: g.store, Reload: g.reload, Prober: checker, Usage: g.usageOfAll(), Log: g.log,
+		Store: g.store, Reload: g.reload, Prober: checker, Usage: g.usageOfAll(), Log: g.log, LogLevel: g.logLevel,
 		AdminKeyHash: g.adminKey.hash, HasAdminKey: g.adminKey.isSet, WrongKey: g.metrics.WrongAdminKeys.Inc,
 	})
 	web.Register(g.server.Router())

@@ -1,84 +1,65 @@
 package main
 
 import (
-	"fmt"
+	"context"
 	"io"
-	"log/slog"
-	"sync"
-	"sync/atomic"
-	"time"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"llmproxy/config"
+	"llmproxy/logging"
 )
 
-// logQueue is how many lines may wait for a slow log. More are dropped and
-// counted: a request never waits for the log.
-const logQueue = 4096
+// openLog returns the process's log. Its Close writes what waits.
+func openLog(o *config.Options, w io.Writer) *logging.Log {
+	// A log whose reader has gone must not end the process; lines are lost then.
+	signal.Ignore(syscall.SIGPIPE)
+	return logging.Open(w, logging.Options{Level: o.LogLevel, JSON: o.LogFormat == "json", Lines: o.LogQueue})
+}
 
-// newLogger returns the process's logger. close writes what is queued.
-func newLogger(o *config.Options, w io.Writer) (log *slog.Logger, close func()) {
-	q := newQueuedWriter(w, logQueue)
-	options := &slog.HandlerOptions{Level: o.LogLevel}
-	if o.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(q, options)), q.Close
+// heedLog shows what the log loses, and lets the Admin API set its level.
+func (g *gateway) heedLog(l *logging.Log) {
+	g.logLevel = l.Level
+	l.OnLost(g.metrics.LimitHits("log_queue").Inc)
+}
+
+// reread reads the settings again, from where the process was given them.
+type reread func() (*config.Options, error)
+
+// settingsOf are those of the arguments and the environment that lookup has; of
+// these only .env can have changed since.
+func settingsOf(args []string, lookup func(string) (string, bool)) reread {
+	return func() (*config.Options, error) {
+		lookup, err := config.DotEnv(dotEnv, lookup)
+		if err != nil {
+			return nil, err
+		}
+		return config.ParseOptions(args, lookup, io.Discard)
 	}
-	return slog.New(slog.NewTextHandler(q, options)), q.Close
 }
 
-// queuedWriter writes lines on a goroutine of its own. Close ends it.
-type queuedWriter struct {
-	w       io.Writer
-	lines   chan []byte
-	dropped atomic.Int64
-	quit    chan struct{}
-	done    chan struct{}
-	closing sync.Once
+// takeHangups takes SIGHUP, which would end the process; give ends that.
+func takeHangups() (hangups <-chan os.Signal, give func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
 }
 
-func newQueuedWriter(w io.Writer, room int) *queuedWriter {
-	q := &queuedWriter{w: w, lines: make(chan []byte, room), quit: make(chan struct{}), done: make(chan struct{})}
-	go q.run()
-	return q
-}
-
-// Write queues one line; it never blocks and never fails. A line that comes
-// after Close is lost.
-func (q *queuedWriter) Write(p []byte) (int, error) {
-	select {
-	case q.lines <- append([]byte(nil), p...):
-	default:
-		q.dropped.Add(1)
-	}
-	return len(p), nil
-}
-
-func (q *queuedWriter) run() {
-	defer close(q.done)
+// heedHangups sets the log's level to that of the settings at each SIGHUP,
+// until ctx ends. Other settings need a restart; faults in them keep the level.
+func heedHangups(ctx context.Context, hangups <-chan os.Signal, l *logging.Log, again reread) {
 	for {
 		select {
-		case line := <-q.lines:
-			q.write(line)
-		case <-q.quit:
-			for len(q.lines) > 0 {
-				q.write(<-q.lines)
-			}
+		case <-ctx.Done():
 			return
+		case <-hangups:
 		}
-	}
-}
-
-func (q *queuedWriter) write(line []byte) {
-	_, _ = q.w.Write(line)
-	if n := q.dropped.Swap(0); n > 0 {
-		fmt.Fprintf(q.w, "time=%s level=WARN msg=\"log lines dropped\" lines=%d\n", time.Now().Format(time.RFC3339), n)
-	}
-}
-
-// Close writes what is queued, for a second at most.
-func (q *queuedWriter) Close() {
-	q.closing.Do(func() { close(q.quit) })
-	select {
-	case <-q.done:
-	case <-time.After(time.Second):
+		o, err := again()
+		if err != nil {
+			l.Error("log level not read again", "error", err)
+			continue
+		}
+		l.Reset(o.LogLevel)
 	}
 }

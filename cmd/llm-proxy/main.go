@@ -26,6 +26,9 @@ import (
 // version is set by the build: -ldflags "-X main.version=…".
 var version = "dev"
 
+// dotEnv is the file of settings, in the working directory.
+const dotEnv = ".env"
+
 // What the process exits with.
 const (
 	exitOK    = 0
@@ -42,7 +45,8 @@ func main() {
 
 // run is the whole program. Tests call it too.
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), out, errOut io.Writer) int {
-	lookup, err := config.DotEnv(".env", lookup)
+	again := settingsOf(args, lookup)
+	lookup, err := config.DotEnv(dotEnv, lookup)
 	if err != nil {
 		return fail(errOut, exitUsage, err)
 	}
@@ -50,13 +54,13 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	if err != nil {
 		return fail(errOut, exitUsage, err)
 	}
-	if err := command(ctx, o, lookup, out, errOut); err != nil {
+	if err := command(ctx, o, again, lookup, out, errOut); err != nil {
 		return fail(errOut, exitCode(err), err)
 	}
 	return exitOK
 }
 
-func command(ctx context.Context, o *config.Options, lookup func(string) (string, bool), out, errOut io.Writer) error {
+func command(ctx context.Context, o *config.Options, again reread, lookup func(string) (string, bool), out, errOut io.Writer) error {
 	switch o.Command {
 	case "help":
 		return nil
@@ -64,7 +68,7 @@ func command(ctx context.Context, o *config.Options, lookup func(string) (string
 		fmt.Fprintln(out, "llm-proxy", version)
 		return nil
 	case "serve":
-		return serve(ctx, o, out, errOut)
+		return serve(ctx, o, again, out, errOut)
 	case "migrate":
 		return migrate(ctx, o, out)
 	case "mock":

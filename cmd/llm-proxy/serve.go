@@ -22,14 +22,17 @@ const (
 )
 
 // serve runs the gateway until ctx ends, then drains it.
-func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error {
-	log, closeLog := newLogger(o, errOut)
-	defer closeLog()
-	g, err := newGateway(o, log)
+func serve(ctx context.Context, o *config.Options, again reread, out, errOut io.Writer) error {
+	log := openLog(o, errOut)
+	defer log.Close()
+	hangups, give := takeHangups()
+	defer give()
+	g, err := newGateway(o, log.Logger)
 	if err != nil {
 		return err
 	}
 	defer g.close()
+	g.heedLog(log)
 	doors, err := g.listen()
 	if err != nil {
 		return err
@@ -47,6 +50,7 @@ func serve(ctx context.Context, o *config.Options, out, errOut io.Writer) error 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var following sync.WaitGroup
 	following.Go(func() { g.follow(background) })
+	following.Go(func() { heedHangups(background, hangups, log, again) })
 	if g.budgets != nil {
 		following.Go(func() { g.budgets.run(background) })
 	}
