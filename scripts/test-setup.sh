@@ -21,6 +21,7 @@ need() {
 has() { command -v "$1"; }
 has_initdb() { command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb'; }
 has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+has_examples() { command -v python3 && command -v curl && command -v openssl; }
 has_compiler() { command -v "$(go env CC)"; }
 
 if ! has node >/dev/null || ! has npm >/dev/null || [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
@@ -33,6 +34,7 @@ need "PostgreSQL" "postgresql" has_initdb
 need "promtool" "prometheus" has promtool
 need "Chromium" "chromium fonts-dejavu-core" has_chromium
 need "systemd-analyze" "systemd" has systemd-analyze
+need "python3, curl and openssl (examples of the READMEs)" "python3 curl openssl" has_examples
 need "root certificates" "ca-certificates" test -s /etc/ssl/certs/ca-certificates.crt
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
