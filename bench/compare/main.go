@@ -5,6 +5,7 @@
 //	go run ./bench/compare                 # as many requests as are answered
 //	go run ./bench/compare -rate 2000      # a machine that is not busy
 //	go run ./bench/compare -load stream    # events of open streams
+//	go run ./bench/compare -fleet          # thousands of providers, models and keys, beside few
 //	go run ./bench/compare -rival floor    # beside another server, too
 //
 // What counts is processor time per request (of the server's whole process
@@ -42,6 +43,7 @@ type options struct {
 	gateway     string // a program that is built already
 	rival       string // names and files, see package rivals
 	rivals      string // folder of what install.sh installed
+	fleet       bool
 	json        string
 }
 
@@ -60,6 +62,7 @@ func main() {
 	flag.StringVar(&o.gateway, "gateway", "", "llm-proxy program to measure (default: it is built)")
 	flag.StringVar(&o.rival, "rival", "", "also measure these, separated by commas: "+strings.Join(rivals.Names(), ", ")+", or files of .json that describe others")
 	flag.StringVar(&o.rivals, "rivals", "", "folder that bench/rivals/install.sh has filled")
+	flag.BoolVar(&o.fleet, "fleet", false, "compare llm-proxy with 1,000 providers, 1,000 models and 100,000 keys to itself with three and one, not to nginx")
 	flag.StringVar(&o.json, "json", "", "also write the figures to this file")
 	flag.Parse()
 
@@ -104,11 +107,16 @@ func compare(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	nginx, err := startNginx(b)
+	servers := []*testbed.Server{gateway, nil}
+	if o.fleet {
+		servers[0], err = b.StartFleet()
+		servers[1] = gateway
+	} else {
+		servers[1], err = startNginx(b)
+	}
 	if err != nil {
 		return err
 	}
-	servers := []*testbed.Server{gateway, nginx}
 	for _, r := range others {
 		s, err := r.Start(b, o.rivals)
 		if err != nil {

@@ -23,6 +23,27 @@ const adminKey = "testbed-admin-key"
 // installation has: three weighted providers and a key with a rate limit (one
 // that is not reached).
 func (b *Bed) StartGateway(settings ...string) (*Server, error) {
+	s, err := b.startGateway(settings...)
+	if err != nil {
+		return nil, err
+	}
+	for i, weight := range []int{5, 3, 2} {
+		err := b.declare(s, "providers", map[string]any{
+			"provider_key": fmt.Sprintf("provider-%d", i+1), "api_base": "http://" + b.Provider + "/v1",
+			"api_key": "sk-provider", "weight": weight, "model_mapping": map[string]string{Model: "gpt-4o-2024-11-20"},
+		}, nil)
+		if err != nil {
+			return nil, err
+		}
+	}
+	var made struct{ Key string }
+	err = b.declare(s, "credentials", map[string]any{"name": "testbed", "rate_limit": 1_000_000, "allowed_models": []string{Model}}, &made)
+	s.Key = made.Key
+	return s, err
+}
+
+// startGateway runs llm-proxy as its store has it.
+func (b *Bed) startGateway(settings ...string) (*Server, error) {
 	addr, err := FreeAddr()
 	if err != nil {
 		return nil, err
@@ -39,22 +60,7 @@ func (b *Bed) StartGateway(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.Await(s, "/health"); err != nil {
-		return nil, err
-	}
-	for i, weight := range []int{5, 3, 2} {
-		err := b.declare(s, "providers", map[string]any{
-			"provider_key": fmt.Sprintf("provider-%d", i+1), "api_base": "http://" + b.Provider + "/v1",
-			"api_key": "sk-provider", "weight": weight, "model_mapping": map[string]string{Model: "gpt-4o-2024-11-20"},
-		}, nil)
-		if err != nil {
-			return nil, err
-		}
-	}
-	var made struct{ Key string }
-	err = b.declare(s, "credentials", map[string]any{"name": "testbed", "rate_limit": 1_000_000, "allowed_models": []string{Model}}, &made)
-	s.Key = made.Key
-	return s, err
+	return s, b.Await(s, "/health")
 }
 
 // declare posts to the gateway's Admin API.
