@@ -49,6 +49,7 @@ func (s *Server) letIn(x *exchange) error {
 	verdict := s.Limiter.Enter(x.startAt, x.wake)
 	if verdict.Waited > 0 {
 		s.queued.Observe(verdict.Waited)
+		x.queued += verdict.Waited
 	}
 	switch {
 	case verdict.OK():
