@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/xml"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,4 +82,29 @@ func self(t *testing.T, addr string) *testbed.Server {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// The picture is well-formed XML, has a bar for each server, and the cheapest is on top.
+func TestPicture(t *testing.T) {
+	r := newReport(options{load: "whole", rounds: 3}, []*testbed.Server{{Name: "llm-proxy"}, {Name: "nginx"}})
+	r.Cost["llm-proxy"], r.Cost["nginx"], r.Load = 30, 20, "a < b"
+	file := filepath.Join(t.TempDir(), "cost.svg")
+	if err := r.draw(file); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var svg struct {
+		Texts []string   `xml:"text"`
+		Bars  []struct{} `xml:"rect"`
+	}
+	if err := xml.Unmarshal(text, &svg); err != nil {
+		t.Fatal(err)
+	}
+	if len(svg.Bars) != 3 || !slices.Contains(svg.Texts, "30.0") ||
+		slices.Index(svg.Texts, "nginx") > slices.Index(svg.Texts, "llm-proxy") {
+		t.Errorf("%s", text)
+	}
 }

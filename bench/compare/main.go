@@ -44,6 +44,7 @@ type options struct {
 	rival       string // names and files, see package rivals
 	rivals      string // folder of what install.sh installed
 	fleet       bool
+	svg         string
 	json        string
 }
 
@@ -63,6 +64,7 @@ func main() {
 	flag.StringVar(&o.rival, "rival", "", "also measure these, separated by commas: "+strings.Join(rivals.Names(), ", ")+", or files of .json that describe others")
 	flag.StringVar(&o.rivals, "rivals", "", "folder that bench/rivals/install.sh has filled")
 	flag.BoolVar(&o.fleet, "fleet", false, "compare llm-proxy with 1,000 providers, 1,000 models and 100,000 keys to itself with three and one, not to nginx")
+	flag.StringVar(&o.svg, "svg", "", "also draw the medians into this file")
 	flag.StringVar(&o.json, "json", "", "also write the figures to this file")
 	flag.Parse()
 

@@ -74,6 +74,11 @@ func (r *report) finish() error {
 	if len(r.Rivals) > 0 {
 		r.printTable()
 	}
+	if r.o.svg != "" {
+		if err := r.draw(r.o.svg); err != nil {
+			return err
+		}
+	}
 	if r.o.json == "" {
 		return nil
 	}
