@@ -30,10 +30,11 @@ func BenchmarkRequestsDuringScrapes(b *testing.B) {
 	}
 	var quiet, scraped loadgen.Result
 	var pages, bytes int64
+	var took time.Duration
 	for b.Loop() {
 		for range 2 {
 			load(b, target, &quiet)
-			stop := scrapes(b, g, &pages, &bytes)
+			stop := scrapes(b, g, &pages, &bytes, &took)
 			load(b, target, &scraped)
 			stop()
 		}
@@ -48,6 +49,7 @@ func BenchmarkRequestsDuringScrapes(b *testing.B) {
 	b.ReportMetric(float64(during)/float64(before), "ratio")
 	b.ReportMetric(series, "series")
 	b.ReportMetric(float64(bytes/pages), "page-bytes")
+	b.ReportMetric(float64(took.Milliseconds())/float64(pages), "page-ms")
 }
 
 // crowdSeries makes series until the bound is met: 50 providers of 20 models,
@@ -89,7 +91,7 @@ func load(b *testing.B, target *loadgen.Target, into *loadgen.Result) {
 const pageEvery = 5 * time.Second
 
 // scrapes reads the page every five seconds until the function that it returns is called.
-func scrapes(b *testing.B, g *gatewaytest.Gateway, pages, bytes *int64) func() {
+func scrapes(b *testing.B, g *gatewaytest.Gateway, pages, bytes *int64, took *time.Duration) func() {
 	b.Helper()
 	stop := make(chan struct{})
 	var scraper sync.WaitGroup
@@ -97,6 +99,7 @@ func scrapes(b *testing.B, g *gatewaytest.Gateway, pages, bytes *int64) func() {
 		again := time.NewTicker(pageEvery)
 		defer again.Stop()
 		for {
+			began := time.Now()
 			resp, err := http.Get(g.URL + "/metrics")
 			if err != nil {
 				b.Errorf("scrape: %v", err)
@@ -104,6 +107,7 @@ func scrapes(b *testing.B, g *gatewaytest.Gateway, pages, bytes *int64) func() {
 			}
 			n, _ := io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
+			*took += time.Since(began)
 			*pages++
 			*bytes += n
 			select {
