@@ -21,14 +21,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // held is a writer that takes a line only when it is let.
 type held struct {
-	let   chan struct{} // closed: takes all
-	came  chan struct{} // has a token for each line that came
-	took  chan struct{} // and for each that was taken
-	fail  atomic.Bool
-	buf   bytes.Buffer // after the Log's Close
+	let  chan struct{} // closed: takes all
+	came chan struct{} // has a token for each line that came
+	took chan struct{} // and for each that was taken
+	fail atomic.Bool
+	buf  bytes.Buffer // after the Log's Close
 }
 
-func newHeld() *held { return &held{let: make(chan struct{}), came: make(chan struct{}, 100), took: make(chan struct{}, 100)} }
+func newHeld() *held {
+	return &held{let: make(chan struct{}), came: make(chan struct{}, 100), took: make(chan struct{}, 100)}
+}
 
 func (h *held) Write(p []byte) (int, error) {
 	h.came <- struct{}{}
