@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,10 +37,11 @@ func noLimits(o *server.Options, b *route.Builder) {
 }
 
 // silent is a provider that does what no HTTP server does: each connection is
-// the test's, and closed when the test ends.
+// the test's, and closed when the test ends. Its kernel takes little of what is
+// not read: it would take some MB on some machines, and a write never wait.
 func silent(t *testing.T, do func(net.Conn)) (address string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := (&net.ListenConfig{Control: smallReceiveBuffer}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +72,14 @@ func silent(t *testing.T, do func(net.Conn)) (address string) {
 		all.Wait()
 	})
 	return ln.Addr().String()
+}
+
+// smallReceiveBuffer has effect on the connections that the listener accepts.
+func smallReceiveBuffer(_, _ string, c syscall.RawConn) (err error) {
+	failed := c.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 16<<10)
+	})
+	return errors.Join(failed, err)
 }
 
 // patient is post for a request that may hang when a limit does not work: then
