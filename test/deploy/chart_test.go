@@ -22,7 +22,7 @@ const (
 )
 
 // valuesFiles are what the chart is rendered with. Each is a way to run it.
-var valuesFiles = []string{"default", "fleet", "kept", "open"}
+var valuesFiles = []string{"default", "fleet", "kept", "open", "apart"}
 
 func loadChart(t *testing.T) *chart.Chart {
 	t.Helper()
@@ -103,12 +103,15 @@ func TestChartRefuses(t *testing.T) {
 	f("secrets: {existingSecret: keys, adminKey: long-enough}", "secrets.existingSecret")
 	f(database+"autoscaling: {enabled: true, minReplicas: 5, maxReplicas: 4}", "maxReplicas")
 	f(database+"autoscaling: {enabled: true}\nresources: {requests: {cpu: null}}", "requests.cpu")
+	f("operators: {enabled: true}\nserviceMonitor: {enabled: true}", "operators.from")
 	// Settings.
 	f("settings: {SHUTDOWN_GRACE_SEC: 5}", "SHUTDOWN_GRACE_SEC is no setting")
 	f("settings: {SHUTDOWN_GRACE_SECS: 5}", "shutdown.graceSeconds")
 	f("settings: {ADMIN_KEY: in-plain-text}", "secrets.adminKey")
 	f("settings: {DB_URL: postgresql://db/llm}", "database.url")
 	f("settings: {LOG_LEVEL: [warn]}", "LOG_LEVEL")
+	f("settings: {ADMIN_ADDR: '0.0.0.0:19001'}", "operators.port")
+	f("settings: {ADMIN_ON_PUBLIC_PORT: true}", "operators.alsoOnPublicPort")
 	// The schema.
 	f("replicas: 3", "replicas")
 	f("replicaCount: three", "replicaCount")
@@ -118,6 +121,8 @@ func TestChartRefuses(t *testing.T) {
 	f("shutdown: {graceSeconds: -1}", "graceSeconds")
 	f("ingress: {enabled: true, hosts: [{host: llm.example.com}]}", "paths")
 	f("service: {port: 70000}", "port")
+	f("operators: {enabled: true, port: 18000}", "operators.port") // the clients'
+	f("operators: {enabled: true, port: 80}", "operators/port")    // the pods' user may not open it
 }
 
 // TestChartKnowsEverySetting: each setting of docs/settings.md may be set, or
@@ -167,7 +172,8 @@ func TestChartNotes(t *testing.T) {
 	f("default", []string{"http://prod-llm-proxy.llm:80/v1", "logs statefulset/prod-llm-proxy", "secrets.secretKey"}, []string{"Admin API is off"})
 	f("fleet", []string{"A fresh database", "persistence.enabled"}, []string{"secrets.secretKey", "logs "})
 	f("kept", []string{"http://prod-gateway.llm:80/v1"}, []string{"WARNING"})
-	f("open", []string{"https://prod-llm-proxy.llm:443/v1", "https://llm.example.com/v1"}, nil)
+	f("open", []string{"https://prod-llm-proxy.llm:443/v1", "https://llm.example.com/v1"}, []string{"-operators"})
+	f("apart", []string{"http://prod-llm-proxy.llm:80/v1", "port-forward svc/prod-llm-proxy-operators 19001"}, []string{"WARNING"})
 }
 
 // TestChartVersionIsOne: the image that the chart asks for by itself has a tag.

@@ -25,6 +25,12 @@ settings are those of docs/settings.md, which the chart carries.
 {{- if and $v.autoscaling.enabled (not (dig "requests" "cpu" "" $v.resources)) -}}
 {{- fail "autoscaling is by the share of resources.requests.cpu: set it" -}}
 {{- end -}}
+{{- if eq (int $v.operators.port) 18000 -}}
+{{- fail "operators.port is the pods' port for clients: take another" -}}
+{{- end -}}
+{{- if and $v.operators.enabled $v.serviceMonitor.enabled $v.networkPolicy.enabled (not $v.operators.from) -}}
+{{- fail "the network policy lets nobody to the operators' port, not even the Prometheus that serviceMonitor.enabled is for: name its pods in operators.from" -}}
+{{- end -}}
 {{- $elsewhere := dict
   "DB_URL" "database.url or database.existingSecret"
   "ADMIN_KEY" "secrets.adminKey or secrets.existingSecret"
@@ -33,6 +39,9 @@ settings are those of docs/settings.md, which the chart carries.
   "OPENAI_API_KEY" "secrets.openaiApiKey or secrets.existingSecret"
   "SHUTDOWN_GRACE_SECS" "shutdown.graceSeconds"
   "DRAIN_DELAY_SECS" "shutdown.drainDelaySeconds"
+  "ADMIN_ADDR" "operators.enabled and operators.port"
+  "ADMIN_ON_PUBLIC_PORT" "operators.alsoOnPublicPort"
+  "ADMIN_PLAIN_HTTP" "operators.enabled (which implies it without tls.existingSecret)"
   "TLS_CERT_FILE" "tls.existingSecret"
   "TLS_KEY_FILE" "tls.existingSecret"
   "PORT" "service.port (the pods' own port does not change)"

@@ -60,3 +60,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "llm-proxy.kind" -}}
 {{- if .Values.persistence.enabled -}}StatefulSet{{- else -}}Deployment{{- end -}}
 {{- end -}}
+
+{{/* The Service of the operators' port: 62 characters at most. */}}
+{{- define "llm-proxy.operators" -}}
+{{- include "llm-proxy.fullname" . }}-operators
+{{- end -}}
+
+{{/* ADMIN_ADDR, with HOST as the image or settings.HOST has it. */}}
+{{- define "llm-proxy.operatorsAddress" -}}
+{{- $host := .Values.settings.HOST | default "0.0.0.0" -}}
+{{- if contains ":" $host -}}[{{ $host }}]{{- else -}}{{ $host }}{{- end -}}:{{ .Values.operators.port }}
+{{- end -}}

@@ -63,6 +63,10 @@ env:
 ports:
   - name: http
     containerPort: 18000
+  {{- if .Values.operators.enabled }}
+  - name: operators
+    containerPort: {{ .Values.operators.port }}
+  {{- end }}
 {{- $scheme := include "llm-proxy.scheme" . }}
 # A minute for the embedded store's file to be checked and brought up to date.
 startupProbe:
@@ -140,6 +144,16 @@ volumeMounts:
   value: /tls/tls.crt
 - name: TLS_KEY_FILE
   value: /tls/tls.key
+{{- end }}
+{{- with .Values.operators }}
+{{- if .enabled }}
+- name: ADMIN_ADDR # on the addresses that the clients' port is on
+  value: {{ include "llm-proxy.operatorsAddress" $ | quote }}
+- name: ADMIN_ON_PUBLIC_PORT
+  value: {{ .alsoOnPublicPort | quote }}
+- name: ADMIN_PLAIN_HTTP
+  value: {{ not $.Values.tls.existingSecret | quote }}
+{{- end }}
 {{- end }}
 {{- range $name, $value := .Values.settings }}
 - name: {{ $name }}
