@@ -82,7 +82,7 @@ func (b *Builder) addProviders(t *Table, old *Table) error {
 func (b *Builder) newProvider(c *config.Provider, old *Table) (*Provider, error) {
 	p := &Provider{
 		ID: c.ID, Name: c.Key, NameBytes: []byte(c.Key), Enabled: c.Enabled, mapping: c.ModelMapping,
-		Label: b.Metrics.Label(c.Key),
+		Label: b.Metrics.Label(c.Key), Type: c.Type,
 	}
 	p.Meter = b.Metrics.Provider(p.Label)
 	p.Recovery, p.Check = c.Params.StreamRecovery, c.Params.HealthCheck

@@ -266,6 +266,7 @@ func TestReloadKeepsWhatSurvives(t *testing.T) {
 
 	next := declare("a m=y weight=5", "b m=x")
 	next.Version = 2
+	next.Providers[0].Type = "azure"
 	next.Providers[1].APIKey = "sk-new"
 	next.Credentials = set.Credentials
 	source.set = next
@@ -276,6 +277,9 @@ func TestReloadKeepsWhatSurvives(t *testing.T) {
 	t.Cleanup(func() { closeClients(second, nil) })
 	if second.Providers[0].Client != first.Providers[0].Client || !second.Providers[0].Learned.RefusesStreamOptions.Load() {
 		t.Error("a provider whose address and key stayed lost its connections, or what was learned of it")
+	}
+	if was, is := first.Providers[0].Type, second.Providers[0].Type; was != set.Providers[0].Type || is != "azure" {
+		t.Errorf("its type was %q and is %q: with the connections came what is declared anew", was, is)
 	}
 	if second.Route([]byte("m")).tiers[0].targets[0].Breaker != first.Route([]byte("m")).tiers[0].targets[0].Breaker {
 		t.Error("a reload forgot the health of a target that stayed")

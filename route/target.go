@@ -19,6 +19,7 @@ type Provider struct {
 	Name      string
 	NameBytes []byte // Name, for a header
 	Label     metrics.Label
+	Type      string // as this Table declares it, for traces; Client may be an older Table's
 	Enabled   bool
 	Client    *upstream.Client
 	Meter     *metrics.Provider

@@ -48,7 +48,7 @@ func (x *exchange) traceSent(t *route.Target, err error) {
 	}
 	p := t.Provider
 	a := tracing.Attempt{
-		Provider: p.Name, Vendor: vendor(x.table, p.ID), Base: p.Client.Settings().APIBase,
+		Provider: p.Name, Vendor: p.Type, Base: p.Client.Settings().APIBase,
 		Model: p.UpstreamName(string(x.public)), Start: x.sentAt,
 	}
 	if err == nil {
@@ -59,17 +59,6 @@ func (x *exchange) traceSent(t *route.Target, err error) {
 	}
 	x.trace.Response = tracing.Response{}
 	x.trace.Sent(a)
-}
-
-// vendor is the type that is declared of a provider.
-func vendor(table *route.Table, id int64) string {
-	all := table.Set().Providers
-	for i := range all {
-		if all[i].ID == id {
-			return all[i].Type
-		}
-	}
-	return ""
 }
 
 // traceFailed notes that the last attempt did not lead to an answer.
