@@ -38,6 +38,7 @@ func rules(t *testing.T) (all []rule) {
 // alerts fire, and do not, as their tests say.
 func TestPrometheusConfigAndRules(t *testing.T) {
 	promtool(t, "check", "config", "prometheus/prometheus.yml")
+	promtool(t, "check", "config", "prometheus/operators.yml")
 	promtool(t, "check", "rules", "prometheus/rules/llm-proxy.yml")
 	promtool(t, "test", "rules", "prometheus/tests/llm-proxy.yml")
 }

@@ -22,13 +22,22 @@ const composeKey = "a-key-from-the-env-file"
 // compose loads the file as Compose does: checked against the specification,
 // variables filled in, profiles applied.
 func compose(env map[string]string, profiles ...string) (*types.Project, error) {
+	return composeFiles([]string{"docker-compose.yml"}, env, profiles...)
+}
+
+// composeFiles loads several files, each laid over those before it.
+func composeFiles(names []string, env map[string]string, profiles ...string) (*types.Project, error) {
 	dir, err := filepath.Abs(tree)
 	if err != nil {
 		return nil, err
 	}
+	var files []string
+	for _, name := range names {
+		files = append(files, filepath.Join(dir, name))
+	}
 	return loader.LoadWithContext(context.Background(), types.ConfigDetails{
 		WorkingDir:  dir,
-		ConfigFiles: types.ToConfigFiles([]string{filepath.Join(dir, "docker-compose.yml")}),
+		ConfigFiles: types.ToConfigFiles(files),
 		Environment: env,
 	}, loader.WithProfiles(profiles))
 }
