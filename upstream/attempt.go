@@ -44,7 +44,6 @@ type Attempt struct {
 
 	header Header
 	status int
-	bulky  bool // the head was so large that header should not be kept
 	body   body
 	zip    *gunzip // not nil: the answer is decompressed on the way
 	err    error   // what Read failed with; it stays
@@ -172,12 +171,9 @@ func (a *Attempt) release() {
 		a.zip.release()
 		a.zip = nil
 	}
-	if a.bulky {
-		a.header = Header{}
-	}
 	a.header.Reset()
 	a.status, a.body, a.err = 0, body{}, nil
-	a.reused, a.sent, a.came, a.hurt, a.bulky = false, false, false, false, false
+	a.reused, a.sent, a.came, a.hurt = false, false, false, false
 }
 
 func (a *Attempt) releaseBuffer() {

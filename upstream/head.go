@@ -21,16 +21,15 @@ var (
 	errSwitched = malformed("protocol switched without being asked")
 )
 
-// readHead reads the answer's head, past interim answers, and frames its body.
+// readHead reads the answer's head, of which buf may hold some, past interim
+// answers, and frames its body.
 func (a *Attempt) readHead(q *Request, limit time.Duration) error {
 	a.phase = FirstByte
-	a.have = 0
-	now := clock()
-	by := earliest(after(now, limit), a.totalBy)
+	wait := headWait{limit: limit}
 	for range maxInterim {
 		a.header.Reset()
 		h := headScan{header: &a.header}
-		end, err := a.awaitHead(&h, now, by)
+		end, err := a.awaitHead(&h, &wait)
 		if err != nil {
 			return err
 		}
@@ -47,8 +46,15 @@ func (a *Attempt) readHead(q *Request, limit time.Duration) error {
 	return errInterim
 }
 
-// awaitHead reads until a whole head is in buf, or by is over, and returns its length.
-func (a *Attempt) awaitHead(h *headScan, now, by int64) (int, error) {
+// headWait is the limit of waiting for a head, interim answers included. The
+// clock is not asked for a head that is here already.
+type headWait struct {
+	limit   time.Duration
+	now, by int64 // when the waiting began, and its end; 0: it has not begun
+}
+
+// awaitHead reads until a whole head is in buf, or the wait is over, and returns its length.
+func (a *Attempt) awaitHead(h *headScan, w *headWait) (int, error) {
 	for {
 		if end, err := h.scan(a.buf.b[:a.have]); err != nil || end > 0 {
 			return end, err
@@ -56,7 +62,11 @@ func (a *Attempt) awaitHead(h *headScan, now, by int64) (int, error) {
 		if a.have == len(a.buf.b) && !a.grow() {
 			return 0, ErrHeadTooLarge
 		}
-		n, err := a.line.read(a.buf.b[a.have:], now, by)
+		if w.now == 0 {
+			w.now = clock()
+			w.by = earliest(after(w.now, w.limit), a.totalBy)
+		}
+		n, err := a.line.read(a.buf.b[a.have:], w.now, w.by)
 		if n == 0 && err != nil {
 			return 0, err
 		}
@@ -77,7 +87,7 @@ func (a *Attempt) grow() bool {
 // takeHead keeps the head, frames the body and keeps what came of it.
 func (a *Attempt) takeHead(h *headScan, end int, q *Request) {
 	h.finish(a.buf.b[:end])
-	a.status, a.bulky = h.status, end > bufferSizes[0]
+	a.status = h.status
 	a.body = frameBody(a.status, a.header.length, q.Method == "HEAD")
 	a.rest = a.buf.b[end:a.have]
 	if len(a.rest) == 0 || a.body.done {

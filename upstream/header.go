@@ -53,8 +53,11 @@ func (h *Header) CopyTo(to *Header) {
 	to.length, to.close = h.length, h.close
 }
 
-// Reset empties h and keeps its memory.
+// Reset empties h and keeps its memory, unless a large head had it grow.
 func (h *Header) Reset() {
+	if cap(h.raw) > 2*bufferSizes[0] {
+		*h = Header{}
+	}
 	h.raw, h.fields = h.raw[:0], h.fields[:0]
 	h.length, h.close = isUnknown, false
 }

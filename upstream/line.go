@@ -3,9 +3,13 @@ package upstream
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync/atomic"
 )
+
+// errSpent is what ask says of a pooled line that is not to be asked.
+var errSpent = errors.New("closed by the provider, or holds bytes that nobody asked for")
 
 // line is one connection to the provider, from before it is dialed.
 //
@@ -49,15 +53,6 @@ func (l *line) drop() {
 	}
 }
 
-// alive reports whether the idle line may carry another request: neither
-// closed by the provider nor holding bytes that nobody asked for.
-func (l *line) alive() bool {
-	if l.tls != nil {
-		return l.settled()
-	}
-	return l.sock.Load().quiet()
-}
-
 // settled reports whether nothing but TLS's own affairs is waiting on a TLS
 // line: session tickets and key updates, which come whenever the provider
 // likes, are taken in without waiting for more. Data, also such as TLS has
@@ -87,12 +82,28 @@ func (l *line) readNow(p []byte) (int, error) {
 	return n, err
 }
 
-// write writes the segments; it uses them up. On TLS each is a record of its
-// own or several, so that small ones should have been put together before.
-func (l *line) write(out [][]byte) error {
-	if l.tls == nil {
-		return l.sock.Load().writeAll(out)
+// ask writes the segments of a request, and uses them up. It may wait for the
+// first bytes of the answer too and read them into p: n of them. idle is said of
+// a line that the pool had, which is looked at before: errSpent if it may not
+// carry another request, closed by the provider or holding bytes that nobody
+// asked for. now is a reading of the clock from just before.
+func (l *line) ask(out [][]byte, p []byte, idle bool, now, writeBy, readBy int64) (n int, written bool, err error) {
+	s := l.sock.Load()
+	if l.tls != nil {
+		if idle && !l.settled() {
+			return 0, false, errSpent
+		}
+		s.now, s.writeBy = now, writeBy
+		err = l.encrypt(out)
+		return 0, err == nil, err
 	}
+	s.now, s.writeBy, s.readBy = now, writeBy, readBy
+	return s.ask(out, p, idle)
+}
+
+// encrypt writes the segments. Each is a record of its own or several, so that
+// small ones should have been put together before.
+func (l *line) encrypt(out [][]byte) error {
 	for _, b := range out {
 		if _, err := l.tls.Write(b); err != nil {
 			return err

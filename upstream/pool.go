@@ -28,15 +28,13 @@ type pool struct {
 	janitor *time.Timer // set while lines is not empty
 }
 
-// take returns a live idle line, nil if there is none, and the number of dead
-// ones that were closed on the way.
+// take returns the idle line that was used last, nil if there is none, and how
+// many were closed on the way because they had been idle for too long. Whether the
+// provider has closed it shows when it is asked.
 func (p *pool) take(now int64) (l *line, dead int) {
 	for {
 		l := p.pop()
-		if l == nil {
-			return nil, dead
-		}
-		if now-l.idleSince < int64(idleTimeout) && l.alive() {
+		if l == nil || now-l.idleSince < int64(idleTimeout) {
 			return l, dead
 		}
 		l.close()

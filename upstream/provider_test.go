@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -193,6 +194,22 @@ func asError(t testing.TB, err error) *Error {
 		t.Fatalf("got %T %v, want an *Error", err, err)
 	}
 	return e
+}
+
+// hasInput reports whether something waits to be read on a line: bytes, or the
+// connection's end. It takes nothing.
+func hasInput(t testing.TB, l *line) bool {
+	t.Helper()
+	raw, err := l.sock.Load().tcp.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) {
+		_, _, err = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return err != syscall.EAGAIN
 }
 
 // eventually waits for a condition that another goroutine brings about.

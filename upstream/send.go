@@ -58,18 +58,21 @@ func (a *Attempt) begin(c *Client, q *Request) {
 
 // exchange takes the request from nothing to the answer's head.
 func (a *Attempt) exchange(q *Request, fresh bool) *Error {
-	if err := a.connect(fresh); err != nil {
-		return a.fail(err)
-	}
-	if a.buf == nil {
-		a.buf = acquireBuffer(0)
-	}
-	if err := a.write(q); err != nil {
-		if !a.answeredEarly(q) {
-			a.phase = Write
-			return a.fail(err)
+	err := a.ask(q, fresh)
+	for err == errSpent {
+		l, mine := a.detach()
+		if !mine {
+			return a.fail(errCancelled)
 		}
-		return nil
+		l.close()
+		a.client.counters.stale.Add(1)
+		err = a.ask(q, fresh)
+	}
+	if err != nil {
+		if a.phase == Write && a.answeredEarly(q) {
+			return nil
+		}
+		return a.fail(err)
 	}
 	if err := a.readHead(q, a.client.settings.Timeouts.FirstByte); err != nil {
 		return a.fail(err)
@@ -127,7 +130,6 @@ func (a *Attempt) reuse(l *line, now int64) error {
 		return errCancelled
 	}
 	a.reused = true
-	a.client.counters.reuses.Add(1)
 	return nil
 }
 
@@ -139,21 +141,34 @@ func until(by int64) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(context.Background(), at(by))
 }
 
-// write sends the request. A body that fits beside the head goes with it.
-func (a *Attempt) write(q *Request) error {
-	a.phase = Write
-	l := a.line
-	s := l.sock.Load()
-	if s.now = a.begunAt; !a.reused {
-		s.now = clock() // connecting took its time
+// ask sends the request on a line. A body that fits beside the head goes with it,
+// and the first bytes of the answer may have come when it returns. errSpent: the
+// line was a pooled one that has ended meanwhile.
+func (a *Attempt) ask(q *Request, fresh bool) error {
+	if err := a.connect(fresh); err != nil {
+		return err
 	}
-	s.writeBy = earliest(after(s.now, a.client.settings.Timeouts.Write), a.totalBy)
-
-	out := a.assemble(q)
+	if a.buf == nil {
+		a.buf = acquireBuffer(0)
+	}
+	a.phase = Write
+	now, t := a.begunAt, &a.client.settings.Timeouts
+	if !a.reused {
+		now = clock() // connecting took its time
+	}
+	s, out := a.line.sock.Load(), a.assemble(q)
 	before := s.pushed
-	err := l.write(out)
+	n, written, err := a.line.ask(out, a.buf.b, a.reused, now,
+		earliest(after(now, t.Write), a.totalBy), earliest(after(now, t.FirstByte), a.totalBy))
 	clear(out)
+	if a.reused && err != errSpent {
+		a.client.counters.reuses.Add(1)
+	}
 	a.sent = s.pushed > before
+	a.have, a.came = n, n > 0
+	if written {
+		a.phase = FirstByte
+	}
 	return err
 }
 
@@ -165,5 +180,9 @@ func (a *Attempt) answeredEarly(q *Request) bool {
 		return false
 	}
 	a.hurt = true
-	return a.readHead(q, earlyWait) == nil
+	early := a.readHead(q, earlyWait) == nil
+	if !early {
+		a.phase = Write
+	}
+	return early
 }

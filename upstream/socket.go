@@ -16,7 +16,7 @@ func (wouldBlock) Timeout() bool   { return true }
 func (wouldBlock) Temporary() bool { return true }
 
 // expired reports whether a deadline is over.
-func expired(by int64) bool { return by != 0 && clock() >= by }
+func expired(by int64) bool { return lateAt(clock(), by) }
 
 // lateAt reports whether a deadline was over at an instant.
 func lateAt(now, by int64) bool { return by != 0 && now >= by }

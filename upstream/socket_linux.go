@@ -42,13 +42,14 @@ type socket struct {
 	one  [1][]byte
 	iov  [8]syscall.Iovec
 	todo []syscall.Iovec // what of iov is not written yet
+	look bool            // ask has to look first whether the other end is still there
+	part bool            // what ask writes is not the whole request
 	n    int
 	no   syscall.Errno
 
 	// The callbacks, bound once so that a call allocates nothing.
-	reading, writing func(fd uintptr) bool
-	peeking          func(fd uintptr)
-	glancing         func(fd uintptr)
+	reading, writing, asking func(fd uintptr) bool
+	glancing                 func(fd uintptr)
 }
 
 func newSocket(tcp *net.TCPConn) (*socket, error) {
@@ -57,7 +58,7 @@ func newSocket(tcp *net.TCPConn) (*socket, error) {
 		return nil, err
 	}
 	s := &socket{tcp: tcp, raw: raw}
-	s.reading, s.writing, s.peeking = s.tryRead, s.tryWrite, s.peek
+	s.reading, s.writing, s.asking = s.tryRead, s.tryWrite, s.tryAsk
 	s.glancing = func(fd uintptr) { s.tryRead(fd) }
 	return s, nil
 }
@@ -68,8 +69,13 @@ func (s *socket) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	s.p = p[:min(len(p), rawMax)]
-	err := s.wait()
+	err := s.wait(s.reading)
 	s.p = nil
+	return s.came(err)
+}
+
+// came is what a wait that ended with err has brought.
+func (s *socket) came(err error) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
@@ -83,19 +89,19 @@ func (s *socket) Read(p []byte) (int, error) {
 	return s.n, nil
 }
 
-// wait runs tryRead until it says that it is done, or readBy is over.
-func (s *socket) wait() error {
+// wait runs try until it says that it is done, or readBy is over.
+func (s *socket) wait(try func(fd uintptr) bool) error {
 	if err := s.armRead(); err != nil {
 		return err
 	}
 	late := lateAt(s.now, s.readBy)
 	for {
-		err := s.raw.Read(s.reading)
+		err := s.raw.Read(try)
 		switch {
 		case err == nil || !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
 		case expired(s.readBy):
-			if late || !s.glance() {
+			if late || len(s.todo) > 0 || !s.glance() {
 				return err
 			}
 			return nil
@@ -122,6 +128,60 @@ func (s *socket) tryRead(fd uintptr) bool {
 	}
 }
 
+// ask writes a request until writeBy and waits for the first bytes of its answer
+// until readBy. It reads them into p, which may be where the request stood.
+// errSpent of a line that was idle: nothing was written, the provider had
+// closed it or said something. n is 0 where the answer was not waited for.
+//
+// Asking and waiting are one call of the poller's, because of when that forgets
+// what it was told before: at the beginning. An answer is none yet when the request
+// has just been written, so the look that a plain read begins with would be in
+// vain; after a write that the poller was not waiting on, it could not be left
+// out, for nobody would be told again of an answer that is there already.
+func (s *socket) ask(bufs [][]byte, p []byte, idle bool) (n int, written bool, err error) {
+	vectors, rest := s.gather(bufs)
+	defer clear(s.iov[:vectors])
+	s.todo, s.look, s.part = s.iov[:vectors], idle, len(rest) > 0
+	s.p = p[:min(len(p), rawMax)]
+	err = s.wait(s.asking)
+	s.p = nil
+	switch {
+	case err == nil && s.look:
+		return 0, false, errSpent
+	case err == nil && len(s.todo) > 0 && s.no != 0 && s.no != syscall.EAGAIN:
+		return 0, false, os.NewSyscallError("write", s.no)
+	case err == nil && (len(s.todo) > 0 || s.part):
+		if err = s.push(); err == nil {
+			err = s.writeAll(rest)
+		}
+		return 0, err == nil, err
+	case len(s.todo) > 0:
+		return 0, false, err
+	}
+	n, err = s.came(err)
+	return n, true, err
+}
+
+// tryAsk is true when the wait is over, for better or worse.
+func (s *socket) tryAsk(fd uintptr) bool {
+	if len(s.todo) == 0 {
+		return s.tryRead(fd)
+	}
+	if s.look {
+		if s.peek(fd); s.no != syscall.EAGAIN {
+			return true
+		}
+		s.look = false
+	}
+	s.tryWrite(fd)
+	if s.no != 0 {
+		return true
+	}
+	s.pushed += int64(s.n)
+	s.wrote(s.n)
+	return len(s.todo) > 0 || s.part
+}
+
 // Write writes all of p until writeBy.
 func (s *socket) Write(p []byte) (int, error) {
 	before := s.pushed
@@ -137,7 +197,10 @@ func (s *socket) writeAll(bufs [][]byte) error {
 	for len(bufs) > 0 {
 		var n int
 		n, bufs = s.gather(bufs)
-		if err := s.push(n); err != nil {
+		s.todo = s.iov[:n]
+		err := s.push()
+		clear(s.iov[:n])
+		if err != nil {
 			return err
 		}
 	}
@@ -161,13 +224,12 @@ func (s *socket) gather(bufs [][]byte) (vectors int, rest [][]byte) {
 	return vectors, bufs
 }
 
-// push writes the first n vectors and forgets them.
-func (s *socket) push(n int) error {
-	defer clear(s.iov[:n])
+// push writes todo.
+func (s *socket) push() error {
 	if err := s.armWrite(); err != nil {
 		return err
 	}
-	for s.todo = s.iov[:n]; len(s.todo) > 0; {
+	for len(s.todo) > 0 {
 		err := s.raw.Write(s.writing)
 		switch {
 		case err == nil && s.no != 0:
@@ -207,11 +269,6 @@ func (s *socket) wrote(n int) {
 		n -= int(v.Len)
 		s.todo = s.todo[1:]
 	}
-}
-
-// quiet reports whether the idle socket is open and nothing waits on it.
-func (s *socket) quiet() bool {
-	return s.raw.Control(s.peeking) == nil && s.no == syscall.EAGAIN
 }
 
 // peek looks without waiting and without taking.

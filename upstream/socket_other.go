@@ -97,6 +97,17 @@ func (s *socket) writeAll(bufs [][]byte) error {
 	return nil
 }
 
+// ask writes a request until writeBy. It leaves the waiting for the answer to
+// Read. errSpent of a line that was idle: nothing was written, the provider had
+// closed it or said something.
+func (s *socket) ask(bufs [][]byte, _ []byte, idle bool) (n int, written bool, err error) {
+	if idle && !s.quiet() {
+		return 0, false, errSpent
+	}
+	err = s.writeAll(bufs)
+	return 0, err == nil, err
+}
+
 // quiet reports whether the idle socket is open and nothing waits on it. It
 // may take a byte: then the answer is no, and the line is not used again.
 func (s *socket) quiet() bool {

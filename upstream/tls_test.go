@@ -171,7 +171,7 @@ func TestIdleTLSConnection(t *testing.T) {
 		<-said
 		if !alive {
 			eventually(t, "the end on the idle connection", func() bool {
-				return !c.pool.lines[0].sock.Load().quiet()
+				return hasInput(t, c.pool.lines[0])
 			})
 		}
 		if _, _, err := exchange(&a, c, post("{}")); err != nil {
