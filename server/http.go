@@ -54,6 +54,7 @@ func (s *Server) newHTTP(handler fasthttp.RequestHandler) *fasthttp.Server {
 		NoDefaultContentType:         true,
 		SecureErrorLogMessage:        true,
 		CloseOnShutdown:              true,
+		LazyRequestTime:              true,    // the gateway has clocks of its own
 		Concurrency:                  1 << 20, // the Limiter is the limit
 		Logger:                       quiet{s.journal.log},
 		ConnState:                    noteState,

@@ -47,12 +47,11 @@ func (x *exchange) writeHead(from *upstream.Header, status int) {
 	h := &x.ctx.Response.Header
 	x.ctx.SetStatusCode(status)
 	x.upID = x.upID[:0]
+	if kind := from.Value("content-type"); len(kind) > 0 {
+		h.SetContentTypeBytes(kind) // the first, as receive takes it
+	}
 	for name, value := range from.All() {
 		switch {
-		case upstream.EqualFold(name, "content-type"):
-			if len(value) > 0 {
-				h.SetContentTypeBytes(value)
-			}
 		case upstream.EqualFold(name, "x-request-id"):
 			x.upID = append(x.upID[:0], value...)
 		case passes(name):
