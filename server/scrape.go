@@ -135,13 +135,19 @@ type pieceWriter struct {
 
 // Write implements io.Writer.
 func (p *pieceWriter) Write(piece []byte) (int, error) {
-	p.turn.Unlock()
-	n, err := p.to.Write(piece)
-	p.turn.Lock()
+	n, err := p.send(piece)
 	if p.wrote++; err == nil && p.wrote%restPieces == 0 && time.Now().Before(p.hurry) {
 		time.Sleep(pieceRest)
 	}
 	return n, err
+}
+
+// send writes a piece while others may make theirs. After a panic too the turn
+// is its maker's, who gives it back (print).
+func (p *pieceWriter) send(piece []byte) (int, error) {
+	p.turn.Unlock()
+	defer p.turn.Lock()
+	return p.to.Write(piece)
 }
 
 // Close implements io.Closer. fasthttp calls it when the page is written, when

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,4 +166,71 @@ func TestScrapersTogether(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// A panic while a page is sent ends its connection and nothing else: the turn to
+// make pages is given on. It once ended the process, because that was unlocked twice.
+func TestPanicWhileAPageIsSentIsContained(t *testing.T) {
+	t.Parallel()
+	r := crowded(t, time.Minute)
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln := &breakableListener{Listener: inner}
+	served := make(chan error, 1)
+	go func() { served <- r.server.Serve(ln) }()
+	t.Cleanup(func() {
+		r.shutdown(100 * time.Millisecond)
+		<-served
+	})
+	ask := func() (string, error) {
+		resp, err := http.ReadResponse(bufio.NewReader(scraper(t, inner.Addr().String(), "1.1")), nil)
+		if err != nil {
+			return "", err
+		}
+		defer resp.Body.Close()
+		page, err := io.ReadAll(resp.Body)
+		return string(page), err
+	}
+	ln.broken.Store(true)
+	for range 2 * 8 { // more often than there are places
+		if page, err := ask(); err == nil {
+			t.Fatalf("it did not break off: %d bytes", len(page))
+		}
+	}
+	ln.broken.Store(false)
+	if n := r.metric("llm_proxy_panics_total"); n != 2*8 {
+		t.Errorf("%v panics are counted", n)
+	}
+	if page, err := ask(); err != nil || !isWholePage(page) {
+		t.Errorf("after it: %d bytes, %v", len(page), err)
+	}
+}
+
+// breakableListener accepts connections that panic, when it is broken, as they
+// are written to.
+type breakableListener struct {
+	net.Listener
+	broken atomic.Bool
+}
+
+func (l *breakableListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &breakableConn{Conn: c, broken: &l.broken}, nil
+}
+
+type breakableConn struct {
+	net.Conn
+	broken *atomic.Bool
+}
+
+func (c *breakableConn) Write(b []byte) (int, error) {
+	if c.broken.Load() {
+		panic("a connection that breaks")
+	}
+	return c.Conn.Write(b)
 }
