@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,25 +111,34 @@ func allowedCalls(t *testing.T, u unit) []string {
 	return names
 }
 
-// TestUnitServesConfined: the gateway serves, streams, writes its store and
-// ends in order behind the unit's filter of system calls, on the socket that
-// systemd would pass to it.
-func TestUnitServesConfined(t *testing.T) {
+// startConfined runs the template's gateway behind its filter of system calls,
+// on sockets as systemd passes them, named as their units are.
+func startConfined(t *testing.T, state string, u unit, names []string, sockets ...*os.File) *container {
+	t.Helper()
 	if !seccomp.Supported() {
 		t.Skip("this kernel has no filter of system calls")
 	}
 	i := assemble(t)
-	u := readUnit(t, "llm-proxy@.service")
-	state := t.TempDir()
-	socket, address := listening(t)
 	cmd := exec.Command(os.Args[0], append([]string{filepath.Join(i.root, "llm-proxy")}, strings.Fields(u.one(t, "Service", "ExecStart"))[1:]...)...)
 	cmd.Dir = state
-	cmd.ExtraFiles = []*os.File{socket}
-	cmd.Env = []string{confinedEnv + "=" + strings.Join(allowedCalls(t, u), " "), "LISTEN_FDS=1", "SHUTDOWN_GRACE_SECS=5"}
+	cmd.ExtraFiles = sockets
+	cmd.Env = []string{
+		confinedEnv + "=" + strings.Join(allowedCalls(t, u), " "), "SHUTDOWN_GRACE_SECS=5", "ADMIN_KEY=" + composeKey,
+		"LISTEN_FDS=" + strconv.Itoa(len(sockets)), "LISTEN_FDNAMES=" + strings.Join(names, ":"),
+	}
 	for _, line := range u.lines("Service", "Environment") {
 		cmd.Env = append(cmd.Env, strings.ReplaceAll(line, "%S/llm-proxy", state))
 	}
-	c := begin(t, cmd)
+	return begin(t, cmd)
+}
+
+// TestUnitServesConfined: the gateway serves, streams, writes its store and
+// ends in order behind the unit's filter of system calls, on the socket that
+// systemd would pass to it.
+func TestUnitServesConfined(t *testing.T) {
+	state := t.TempDir()
+	socket, address := listening(t)
+	c := startConfined(t, state, readUnit(t, "llm-proxy@.service"), []string{"llm-proxy.socket"}, socket)
 	if c.url != "http://"+address {
 		t.Errorf("it listens on %s, the socket is %s", c.url, address)
 	}
@@ -135,13 +146,63 @@ func TestUnitServesConfined(t *testing.T) {
 		t.Errorf("it is not confined: %v\n%s", err, status)
 	}
 	c.ask(t, c.key).Body.Close()
+	c.endsConfined(t)
+	if left, err := os.ReadDir(state); err != nil || len(left) == 0 {
+		t.Errorf("nothing was kept in StateDirectory: %v", err)
+	}
+}
+
+// endsConfined stops it; nothing may have been refused to it.
+func (c *container) endsConfined(t *testing.T) {
+	t.Helper()
 	if code := c.stop(t); code != 0 {
 		t.Errorf("exit code %d\n%s", code, c.output())
 	}
 	if strings.Contains(c.output(), "operation not permitted") {
 		t.Errorf("a call was refused:\n%s", c.output())
 	}
-	if left, err := os.ReadDir(state); err != nil || len(left) == 0 {
-		t.Errorf("nothing was kept in StateDirectory: %v", err)
+}
+
+// TestUnitServesOperatorsConfined: with the operators' socket and its drop-in each
+// of the two sockets has its own, whichever comes first, and a profile can be
+// taken behind the filter of system calls.
+func TestUnitServesOperatorsConfined(t *testing.T) {
+	u := readUnit(t, "llm-proxy@.service")
+	u["Service"] = append(u["Service"], "Environment="+readUnit(t, "llm-proxy@.service.d/admin.conf").one(t, "Service", "Environment"))
+	name := readUnit(t, "llm-proxy-admin.socket").one(t, "Socket", "FileDescriptorName")
+	clients, address := listening(t)
+	operators, apart := listening(t)
+	f := func(c *container, profiles ...string) {
+		t.Helper()
+		if c.url != "http://"+address {
+			t.Errorf("it listens on %s, the socket is %s", c.url, address)
+		}
+		answers(t, c.url+"/metrics", http.StatusNotFound)
+		answers(t, "http://"+apart+"/metrics", http.StatusOK)
+		answers(t, "http://"+apart+"/debug/pprof/", http.StatusUnauthorized)
+		for _, page := range profiles {
+			c.profile(t, "http://"+apart+"/debug/pprof/"+page)
+		}
+		c.endsConfined(t)
+	}
+	f(startConfined(t, t.TempDir(), u, []string{"llm-proxy.socket", name}, clients, operators), "profile?seconds=1", "heap", "trace?seconds=1")
+	f(startConfined(t, t.TempDir(), u, []string{name, "llm-proxy.socket"}, operators, clients))
+}
+
+// profile takes one with the admin key.
+func (c *container) profile(t *testing.T, url string) {
+	t.Helper()
+	q, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Header.Set("Authorization", "Bearer "+composeKey)
+	resp, err := http.DefaultClient.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK || len(b) < 100 {
+		t.Errorf("%s: %d, %d bytes, %v", url, resp.StatusCode, len(b), err)
 	}
 }

@@ -93,15 +93,33 @@ func analyze(t *testing.T, root string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// TestUnitsAreValid: systemd has nothing to say of them.
+// TestUnitsAreValid: systemd has nothing to say of them, with the operators'
+// socket and without.
 func TestUnitsAreValid(t *testing.T) {
 	root := host(t)
-	if said, err := analyze(t, root, "verify", "llm-proxy.service", "llm-proxy.socket", "llm-proxy@blue.service", "llm-proxy@green.service"); err != nil || said != "" {
+	all := []string{"verify", "llm-proxy.service", "llm-proxy.socket", "llm-proxy@blue.service", "llm-proxy@green.service"}
+	if said, err := analyze(t, root, append(all, "llm-proxy-admin.socket")...); err != nil || said != "" {
 		t.Errorf("%v\n%s", err, said)
 	}
+	for _, name := range []string{"llm-proxy-admin.socket", "llm-proxy@.service.d"} {
+		if err := os.RemoveAll(filepath.Join(root, "etc/systemd/system", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if said, err := analyze(t, root, all...); err != nil || said != "" {
+		t.Errorf("without the operators' socket: %v\n%s", err, said)
+	}
+	// With the setting that the file proposes.
+	file := filepath.Join(root, "etc/systemd/system/llm-proxy.service")
+	proposed := strings.Replace(read(t, unitsDir+"/llm-proxy.service"), "#Environment=ADMIN_ADDR", "Environment=ADMIN_ADDR", 1)
+	if err := os.WriteFile(file, []byte(proposed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := analyze(t, root, all...); err != nil || said != "" || !strings.Contains(proposed, "\nEnvironment=ADMIN_ADDR=127.0.0.1:18001\n") {
+		t.Errorf("with ADMIN_ADDR: %v\n%s", err, said)
+	}
 	// That it would say something.
-	wrong := filepath.Join(root, "etc/systemd/system/llm-proxy.service")
-	if err := os.WriteFile(wrong, []byte("[Service]\nExecStart=/usr/local/bin/llm-proxy serve\nNoNewPriviliges=yes\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("[Service]\nExecStart=/usr/local/bin/llm-proxy serve\nNoNewPriviliges=yes\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if said, _ := analyze(t, root, "verify", "llm-proxy.service"); !strings.Contains(said, "NoNewPriviliges") {
@@ -182,6 +200,31 @@ func TestSocketIsThePort(t *testing.T) {
 	}
 	if got := u.one(t, "Socket", "Service"); got != "llm-proxy@blue.service" {
 		t.Errorf("Service=%s", got)
+	}
+}
+
+// TestOperatorsSocket is another than the clients', for the same service, on
+// this machine alone; the gateway can tell it by its name, and both blue and
+// green get it, whichever starts.
+func TestOperatorsSocket(t *testing.T) {
+	u, clients := readUnit(t, "llm-proxy-admin.socket"), readUnit(t, "llm-proxy.socket")
+	address, name := u.one(t, "Socket", "ListenStream"), u.one(t, "Socket", "FileDescriptorName")
+	if !strings.HasPrefix(address, "127.0.0.1:") || address == clients.one(t, "Socket", "ListenStream") || name != "admin" {
+		t.Errorf("%s, named %s", address, name)
+	}
+	if u.one(t, "Socket", "Service") != clients.one(t, "Socket", "Service") {
+		t.Error("it starts another service than the clients' socket")
+	}
+	if u.one(t, "Socket", "IPAddressDeny") != "any" || u.one(t, "Socket", "IPAddressAllow") != "localhost" {
+		t.Errorf("it lets in more than this machine: %q", u["Socket"])
+	}
+	dropIn := readUnit(t, "llm-proxy@.service.d/admin.conf")
+	const socket = "llm-proxy-admin.socket"
+	if dropIn.one(t, "Service", "Sockets") != socket || dropIn.one(t, "Unit", "Requires") != socket || dropIn.one(t, "Unit", "After") != socket {
+		t.Errorf("the drop-in: %q", dropIn)
+	}
+	if got := dropIn.one(t, "Service", "Environment"); got != "ADMIN_ADDR="+address {
+		t.Errorf("the drop-in sets %s, the socket is on %s", got, address)
 	}
 }
 
