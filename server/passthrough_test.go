@@ -63,6 +63,19 @@ func TestLongAnswer(t *testing.T) {
 	}
 }
 
+// Of two content types the first counts: for how the answer is read, and for what
+// the client is told.
+func TestFirstContentTypeCounts(t *testing.T) {
+	p := fakeprovider.Start(t)
+	r := start(t, serves(p))
+	a := fakeprovider.OK(`{"x":1}`)
+	a.Header = append([]string{"Content-Type: application/json"}, append(a.Header, "Content-Type: text/event-stream")...)
+	p.Script(a)
+	if got := r.post(chat, hello); got.status != 200 || len(got.header["Content-Type"]) != 1 || got.header.Get("Content-Type") != "application/json" {
+		t.Errorf("got %d, %q", got.status, got.header["Content-Type"])
+	}
+}
+
 func TestRequestID(t *testing.T) {
 	p := fakeprovider.Start(t)
 	r := start(t, serves(p))

@@ -57,6 +57,16 @@ func TestTimeouts(t *testing.T) {
 			time.Sleep(limit / 10) // the provider's pace
 		}
 	}
+	hints := func(p *peer) {
+		p.request()
+		for range maxInterim - 1 {
+			if p.say("HTTP/1.1 103 Early Hints\r\n\r\n") != nil {
+				return
+			}
+			time.Sleep(limit / 4) // the provider's pace
+		}
+		p.left()
+	}
 	flood := func(p *peer) {
 		p.request()
 		p.say(streamHead)
@@ -70,6 +80,7 @@ func TestTimeouts(t *testing.T) {
 	f("first byte", FirstByte, say(""), func(t *Timeouts) { t.FirstByte = limit }, post("{}"), Body)
 	f("first byte, half a head", FirstByte, say("HTTP/1.1 200 OK\r\nX"), func(t *Timeouts) { t.FirstByte = limit }, post("{}"), Body)
 	f("first byte, only 103", FirstByte, say("HTTP/1.1 103 Early Hints\r\n\r\n"), func(t *Timeouts) { t.FirstByte = limit }, post("{}"), Body)
+	f("first byte, one 103 after the other", FirstByte, hints, func(t *Timeouts) { t.FirstByte = limit }, post("{}"), Body)
 	f("total, in first byte", FirstByte, say(""), func(t *Timeouts) { t.Total = limit; t.FirstByte = time.Hour }, post("{}"), Body)
 	f("body", Body, say(okHead+"Content-Length: 5\r\n\r\nhe"), func(t *Timeouts) { t.Idle = limit }, post("{}"), Body)
 	f("total, in body", Body, drip, func(t *Timeouts) { t.Total = limit; t.Idle = time.Hour }, post("{}"), Body)
