@@ -1,8 +1,9 @@
 package config
 
 // limits declares the bounds of what clients and providers may send, and of what
-// is kept of it. What meets a MAX_ of bytes, lines, models or connections is counted by
-// llm_proxy_limit_hits_total, under the name in lower case.
+// is kept of it. What meets a MAX_ of bytes, lines, models, connections or scrapes, or
+// SCRAPE_TIMEOUT_SECS, is counted by llm_proxy_limit_hits_total, under the name in
+// lower case.
 func (o *Options) limits() []setting {
 	return []setting{
 		{"MAX_BODY_BYTES", "32MiB", "Largest request body; larger ones get 413.", size(&o.MaxBodyBytes, 1<<10, 4<<30)},
@@ -15,6 +16,8 @@ func (o *Options) limits() []setting {
 		{"MAX_MODEL_LIST_BYTES", "4MiB", "Largest answer to GET models of a provider whose models are not declared; those of a larger one are not listed.", size(&o.MaxModelListBytes, 1<<10, 1<<30)},
 		{"MAX_IDLE_CONNECTIONS", "1024", "Idle connections that are kept to each provider; more are closed.", number(&o.MaxIdleConnections, 1, 1_000_000)},
 		{"MAX_HEALTH_MODELS", "10", "Models of each provider that a health report tests if it is not told which, in their order: each test costs a few tokens.", number(&o.MaxHealthModels, 1, 10_000)},
+		{"MAX_SCRAPES", "8", "Pages of metrics that may be on their way at once; more scrapes get 503 with retry-after.", number(&o.MaxScrapes, 1, 1000)},
+		{"SCRAPE_TIMEOUT_SECS", "30", "Who scrapes has this long to take the page, and is cut off then.", seconds(&o.ScrapeTimeout, 1)},
 		{"MAX_ATTEMPTS", "3", "Attempts at providers for one request, before its first byte is out.", number(&o.MaxAttempts, 1, 8)},
 		{"RETRY_BUDGET_PERCENT", "20", "Retries in percent of the requests; ten a second are always allowed.", number(&o.RetryBudgetPercent, 0, 100)},
 		{"MAX_CONCURRENT_REQUESTS", "0", "Requests at once; more wait in a queue, then get 503 with retry-after. 0: no limit.", number(&o.MaxConcurrentRequests, 0, 10_000_000)},

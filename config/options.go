@@ -62,6 +62,8 @@ type Options struct {
 	MaxModelListBytes     int
 	MaxIdleConnections    int
 	MaxHealthModels       int
+	MaxScrapes            int64
+	ScrapeTimeout         time.Duration
 	MaxConcurrentRequests int64
 	MaxQueuedRequests     int64
 	QueueTimeout          time.Duration

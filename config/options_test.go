@@ -42,7 +42,7 @@ func TestDefaults(t *testing.T) {
 		FirstByteTimeout: 5 * time.Minute, StreamIdleTimeout: 2 * time.Minute,
 		MaxBodyBytes: 32 << 20, MaxHeaderBytes: 16 << 10, MaxAnswerBytes: 4 << 20, MaxAttempts: 3, RetryBudgetPercent: 20, MaxEventBytes: 8 << 20,
 		MaxHeaderLines: 128, MaxErrorBytes: 256 << 10, MaxCountedTextBytes: 1 << 20, MaxModelListBytes: 4 << 20,
-		MaxIdleConnections: 1024, MaxHealthModels: 10,
+		MaxIdleConnections: 1024, MaxHealthModels: 10, MaxScrapes: 8, ScrapeTimeout: 30 * time.Second,
 		MaxQueuedRequests: 256, QueueTimeout: 200 * time.Millisecond, OverloadDelay: 100 * time.Millisecond,
 		TokenWorkers: max(1, runtime.GOMAXPROCS(0)/2), TokenQueue: 1024,
 		BreakerConsecutive: 5, BreakerRatioPercent: 50, BreakerMinRequests: 20, BreakerWindow: 10 * time.Second, BreakerMaxRest: 30 * time.Second,

@@ -17,7 +17,8 @@ var (
 	rejections    = []string{"full", "busy", "memory", "draining", "providers_full", "other"}
 	limits        = []string{
 		"max_body_bytes", "max_header_bytes", "max_header_lines", "max_answer_bytes", "max_event_bytes", "max_error_bytes",
-		"max_counted_text_bytes", "max_model_list_bytes", "max_idle_connections", "max_health_models", "max_log_lines", "log_queue", "other",
+		"max_counted_text_bytes", "max_model_list_bytes", "max_idle_connections", "max_health_models",
+		"max_scrapes", "scrape_timeout_secs", "max_log_lines", "log_queue", "other",
 	}
 	retryReasons = []string{
 		"connect", "reset", "timeout", "server_error", "unavailable", "invalid_answer",

@@ -14,6 +14,7 @@ func (o *Options) preset() {
 	o.MaxTextBytes = cmp.Or(o.MaxTextBytes, 1<<20)
 	o.MaxListBytes = cmp.Or(o.MaxListBytes, 4<<20)
 	o.MaxLogLines = cmp.Or(o.MaxLogLines, 20)
+	o.MaxScrapes = cmp.Or(o.MaxScrapes, 8)
 	o.ScrapeTime = cmp.Or(o.ScrapeTime, 30*time.Second)
 }
 
@@ -28,6 +29,8 @@ type limits struct {
 	errorBytes  *metrics.Counter // a provider's error answer was cut
 	textBytes   *metrics.Counter // a stream's tokens are estimated, unless the provider counts them
 	listBytes   *metrics.Counter // a provider's models are not listed
+	scrapes     *metrics.Counter // 503
+	scrapeTime  *metrics.Counter // the page broke off
 }
 
 func (l *limits) init(m *metrics.Registry) {
@@ -39,4 +42,6 @@ func (l *limits) init(m *metrics.Registry) {
 	l.errorBytes = m.LimitHits("max_error_bytes")
 	l.textBytes = m.LimitHits("max_counted_text_bytes")
 	l.listBytes = m.LimitHits("max_model_list_bytes")
+	l.scrapes = m.LimitHits("max_scrapes")
+	l.scrapeTime = m.LimitHits("scrape_timeout_secs")
 }

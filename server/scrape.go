@@ -17,10 +17,6 @@ import (
 )
 
 const (
-	// maxScrapes pages may be on their way at the same time; who wants one more
-	// gets 503. Each holds some 300 KB, and 14 MB for a client of HTTP/1.0.
-	maxScrapes = 8
-
 	// pieceRest is how long the maker of pages sleeps after each four pieces of
 	// 64 KiB. To yield would not do: only a processor without work looks after the
 	// network at once, and a page must not be what keeps it from that. A rest
@@ -35,8 +31,8 @@ const (
 // scrapes bounds what all scrapes together take from the requests: a piece of
 // one page is made at a time, and then nothing for a while, however many ask.
 type scrapes struct {
-	open atomic.Int64
-	turn sync.Mutex // held while a piece is made, and while its maker sleeps; not while it is written
+	open atomic.Int64 // pages on their way; each holds some 300 KB, and 14 MB for a client of HTTP/1.0
+	turn sync.Mutex   // held while a piece is made, and while its maker sleeps; not while it is written
 }
 
 // scrape serves /metrics, to those who know the key if there is one.
@@ -48,8 +44,9 @@ func (s *Server) scrape(ctx *fasthttp.RequestCtx) {
 			return
 		}
 	}
-	if s.scrapes.open.Add(1) > maxScrapes {
+	if s.scrapes.open.Add(1) > s.MaxScrapes {
 		s.scrapes.open.Add(-1)
+		s.limits.scrapes.Inc()
 		fail(ctx, openai.ErrOverloaded(time.Second))
 		return
 	}
@@ -97,7 +94,7 @@ func (b *metricsBody) Read([]byte) (int, error) {
 // WriteTo implements io.WriterTo. A client that has not taken the page within
 // ScrapeTime is cut off, however little or often it reads.
 func (b *metricsBody) WriteTo(w io.Writer) (n int64, err error) {
-	limit := time.AfterFunc(b.s.ScrapeTime, func() { b.conn.Close() })
+	limit := time.AfterFunc(b.s.ScrapeTime, b.cutOff)
 	if b.whole != nil {
 		n, err = b.whole.WriteTo(w)
 	} else {
@@ -107,6 +104,12 @@ func (b *metricsBody) WriteTo(w io.Writer) (n int64, err error) {
 		err = errSlowScrape // the connection is being closed: nothing may follow on it
 	}
 	return n, err
+}
+
+// cutOff ends the connection of a client that took too long.
+func (b *metricsBody) cutOff() {
+	b.s.limits.scrapeTime.Inc()
+	b.conn.Close()
 }
 
 var errSlowScrape = errors.New("the client did not take the page of metrics in time")

@@ -20,8 +20,9 @@ import (
 )
 
 // crowded is a rig whose page has some 2.5 MB, more than sockets hold.
-func crowded(t *testing.T, scrapeTime time.Duration) *rig {
-	r := start(t, serves(fakeprovider.Start(t)), func(o *server.Options, _ *route.Builder) { o.ScrapeTime = scrapeTime })
+func crowded(t *testing.T, scrapeTime time.Duration, change ...func(*server.Options, *route.Builder)) *rig {
+	change = append(change, func(o *server.Options, _ *route.Builder) { o.ScrapeTime = scrapeTime })
+	r := start(t, serves(fakeprovider.Start(t)), change...)
 	for i := range 1000 {
 		k := metrics.Key{Model: r.metrics.Label(fmt.Sprint("model ", i)), APIKey: r.metrics.Label("a key")}
 		r.metrics.Requests(k).Done(200, time.Second)
@@ -94,11 +95,11 @@ func TestPageOfMetricsByVersion(t *testing.T) {
 
 // Scrapers that read nothing hold nobody up while there are fewer of them than
 // places; then the next is told to come again. Each is cut off when its time is
-// over, and leaves its place. R16.
+// over, and leaves its place. Both limits are counted. R16.
 func TestSlowScrapersHoldNobodyUp(t *testing.T) {
 	t.Parallel()
-	const places, within = 8, 3 * time.Second
-	r := crowded(t, within)
+	const places, within = 5, 3 * time.Second
+	r := crowded(t, within, func(o *server.Options, _ *route.Builder) { o.MaxScrapes = places })
 	address, ln := r.alsoOn(t, downstream.Options{WriteTimeout: time.Minute})
 	slow := func(n int) {
 		for i := range n {
@@ -122,6 +123,10 @@ func TestSlowScrapersHoldNobodyUp(t *testing.T) {
 	eventually(t, "all are cut off", func() bool { return ln.Stats().Open == 0 })
 	if got := r.get("/metrics"); got.status != 200 || !isWholePage(string(got.body)) {
 		t.Errorf("after them: %d", got.status)
+	}
+	hits := func(limit string) float64 { return r.metric("llm_proxy_limit_hits_total", `limit="`+limit+`"`) }
+	if refused, cut := hits("max_scrapes"), hits("scrape_timeout_secs"); refused != 1 || cut != places {
+		t.Errorf("%v refused and %v cut off are counted, want 1 and %d", refused, cut, places)
 	}
 }
 

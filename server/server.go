@@ -45,6 +45,7 @@ type Options struct {
 	MetricsKey string    // guards /metrics when not empty
 	Operators  Operators // where the pages for operators are
 
+	MaxScrapes int64         // pages of metrics on their way at once; who wants one more gets 503; 0: 8
 	ScrapeTime time.Duration // for a client to take the page of metrics; 0: 30 s
 }
 

@@ -118,7 +118,7 @@ func (g *gateway) wireHandlers() {
 		MaxAnswerBytes: int(g.o.MaxAnswerBytes), MaxEventBytes: int(g.o.MaxEventBytes), MaxErrorBytes: g.o.MaxErrorBytes,
 		MaxTextBytes: g.o.MaxCountedTextBytes, MaxListBytes: g.o.MaxModelListBytes, MaxLogLines: g.o.LogLines, LogShare: g.o.LogShare, SlowRequest: g.o.SlowRequest,
 		Limiter: g.limiter, MaxWaiting: g.o.MaxQueuedRequests, WaitTimeout: g.o.QueueTimeout, MaxAttempts: g.o.MaxAttempts, RetryBudget: g.o.RetryBudgetPercent,
-		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(), Operators: g.operatorsAt(),
+		ReadTimeout: g.o.ReadTimeout, IdleTimeout: g.o.IdleTimeout, MetricsKey: g.o.MetricsKey.Reveal(), MaxScrapes: g.o.MaxScrapes, ScrapeTime: g.o.ScrapeTimeout, Operators: g.operatorsAt(),
 	}, server.Deps{
 		Live: g.live, Metrics: g.metrics, Tokens: g.pool, Sink: g.sink, Watcher: g.watcher,
 		Health: checker, Usage: g.usageOfKeys(), IsAdmin: g.isAdmin, Tracer: g.tracer, Log: g.log,
