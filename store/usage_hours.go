@@ -49,7 +49,7 @@ func hourOf(at, day int64) int { return int((time.UnixMicro(at).Unix() - day) / 
 
 // ask reads the sums of one day.
 func (h *usageHours) ask(x tx, since int64) (hours [24]bool, err error) {
-	if err := h.readOwed(x); err != nil {
+	if err := h.noteOwed(x); err != nil {
 		return hours, err
 	}
 	for i := range hours {
@@ -81,29 +81,18 @@ func (h *usageHours) ask(x tx, since int64) (hours [24]bool, err error) {
 	return hours, found.Err()
 }
 
-// readOwed notes the hours of what is in no sum yet.
-func (h *usageHours) readOwed(x tx) error {
+// noteOwed notes the hours of what is in no sum yet.
+func (h *usageHours) noteOwed(x tx) error {
 	if h.owed != nil {
 		return nil
 	}
-	h.owed = map[int64]bool{}
-	found, err := x.query("SELECT sums FROM usage_owed")
+	owed, err := readOwed(x, func(error) {}) // settle says so
 	if err != nil {
 		return err
 	}
-	defer found.Close()
-	for found.Next() {
-		var b []byte
-		if err := found.Scan(&b); err != nil {
-			return err
-		}
-		owed := newUsageSums()
-		if owed.addOwed(b) != nil {
-			continue // settle says so
-		}
-		for k := range owed.byKey {
-			h.owed[k.from] = true
-		}
+	h.owed = map[int64]bool{}
+	for k := range owed.byKey {
+		h.owed[k.from] = true
 	}
-	return found.Err()
+	return nil
 }

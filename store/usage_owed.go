@@ -58,25 +58,12 @@ func (s *usageSQLite) settled(ctx context.Context) error {
 
 // settle adds to the sums what is owed to them.
 func (s *usageSQLite) settle(x tx) error {
-	owed := newUsageSums()
-	found, err := x.query("SELECT sums FROM usage_owed")
+	owed, err := readOwed(x, func(err error) {
+		s.log.Error("sums of usage are damaged: a batch is missing in them", "error", err)
+	})
 	if err != nil {
 		return err
 	}
-	defer found.Close()
-	for found.Next() {
-		var b []byte
-		if err := found.Scan(&b); err != nil {
-			return err
-		}
-		if err := owed.addOwed(b); err != nil {
-			s.log.Error("sums of usage are damaged: a batch is missing in them", "error", err)
-		}
-	}
-	if err := found.Err(); err != nil {
-		return err
-	}
-	found.Close()
 	if err := s.upsert(x, byHour, owed.byHour()); err != nil {
 		return err
 	}
@@ -86,6 +73,27 @@ func (s *usageSQLite) settle(x tx) error {
 	clear(s.owing)
 	_, err = x.exec("DELETE FROM usage_owed")
 	return err
+}
+
+// readOwed adds up what is in no sum yet. A row that cannot be read is left out,
+// and damaged is told why.
+func readOwed(x tx, damaged func(error)) (*usageSums, error) {
+	found, err := x.query("SELECT sums FROM usage_owed")
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	owed := newUsageSums()
+	for found.Next() {
+		var b []byte
+		if err := found.Scan(&b); err != nil {
+			return nil, err
+		}
+		if err := owed.addOwed(b); err != nil {
+			damaged(err)
+		}
+	}
+	return owed, found.Err()
 }
 
 // appendSum writes a sum behind dst.
