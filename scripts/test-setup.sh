@@ -31,6 +31,7 @@ fi
 
 need "a C compiler (race detector)" "gcc libc6-dev" has_compiler
 need "PostgreSQL" "postgresql" has_initdb
+need "sqlite3 (backups)" "sqlite3" has sqlite3
 need "promtool" "prometheus" has promtool
 need "Chromium" "chromium fonts-dejavu-core" has_chromium
 need "systemd-analyze" "systemd" has systemd-analyze
